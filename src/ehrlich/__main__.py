@@ -1,0 +1,176 @@
+"""One door: `ehrlich VERB`. A folder is imported only when its verb is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ehrlich import __version__
+from ehrlich.base.errors import EhrlichError
+
+if TYPE_CHECKING:
+    from ehrlich.base.store import Manifest
+
+app = typer.Typer(
+    name="ehrlich",
+    help="Electronic health records into language models that reason, measured honestly.\n\n"
+    "Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+INTERRUPTED = 130
+
+Policy = Literal["strict", "compat"]
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only that many subjects.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run in --out.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what --out holds.")]
+Seed = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes; default: every core.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar, no summary.")]
+
+
+@app.callback(invoke_without_command=True)
+def _about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def hospital(
+    out: Out,
+    patients: Annotated[int, typer.Option("--patients", min=1, help="Patients to make.")] = 1000,
+    seed: Seed = 0,
+    defects: Annotated[
+        bool, typer.Option("--defects", help="Add the dirt of real exports, and count it.")
+    ] = False,
+    limit: Limit = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a synthetic hospital in MIMIC-IV 3.1 layout, with the truth beside it."""
+    from ehrlich.charts.hospital import HospitalConfig, run
+
+    config = HospitalConfig(
+        patients=min(patients, limit or patients), seed=seed, defects=defects,
+        workers=_workers(workers), resume=resume, fresh=fresh, quiet=quiet, dry_run=dry_run,
+    )  # fmt: skip
+    _report(run(config, out), out, as_json=json, quiet=quiet, dry_run=dry_run)
+
+
+@app.command()
+def read(
+    source: Annotated[Path, typer.Argument(help="Folder of the records.")],
+    out: Out,
+    dictionary: Annotated[
+        str, typer.Option("--dictionary", help="auto, a shipped name, or your own YAML file.")
+    ] = "auto",
+    policy: Annotated[
+        Policy, typer.Option("--policy", help="strict: what was known when; compat: as released.")
+    ] = "strict",
+    maps: Annotated[
+        Path | None, typer.Option("--maps", help="Folder with your ATC or CCS tables.")
+    ] = None,
+    splits: Annotated[
+        Path | None, typer.Option("--splits", help="subject_splits.parquet to keep.")
+    ] = None,
+    seed: Seed = 0,
+    limit: Limit = None,
+    workers: Workers = None,
+    memory_gb: Annotated[
+        float, typer.Option("--memory-gb", min=1, help="Peak memory of all processes together.")
+    ] = 4.0,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Records of any hospital into one timeline (charts, valid MEDS)."""
+    from ehrlich.charts.readers import ReadConfig, plan_read, read_source
+
+    config = ReadConfig(
+        dictionary=dictionary, policy=policy, maps=maps, splits=splits, salt=seed, limit=limit,
+        workers=_workers(workers), memory_gb=memory_gb, resume=resume, fresh=fresh, quiet=quiet,
+    )  # fmt: skip
+    manifest = plan_read(config, source) if dry_run else read_source(config, source, out)
+    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A source, or charts; none: this environment.")
+    ] = None,
+    dictionary: Annotated[str, typer.Option("--dictionary", help="As for read.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Say what a folder holds, what is missing and what that costs; validate charts."""
+    from ehrlich.charts.check import check_environment, check_folder
+
+    report = check_environment() if folder is None else check_folder(folder, dictionary)
+    if json:
+        _echo_json(report.as_json())
+    else:
+        typer.echo(report.as_text())
+    if report.problems:
+        raise typer.Exit(code=2)
+
+
+def _workers(asked: int | None) -> int:
+    from ehrlich.base.parallel import available_cores
+
+    return asked or available_cores()
+
+
+def _report(manifest: Manifest, out: Path, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        _echo_json(asdict(manifest))
+    elif not quiet:
+        from ehrlich.base.summary import summary
+
+        typer.echo(summary(manifest, out, dry_run=dry_run))
+
+
+def _echo_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def main() -> None:
+    """Run the verb; an error of the user's input is one sentence and exit code 2."""
+    try:
+        app()
+    except EhrlichError as exc:
+        typer.echo(f"ehrlich: {exc}", err=True)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("ehrlich: interrupted; run again with --resume to go on", err=True)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The ground: contracts, errors, configuration, files, processes. Imports no other folder."""

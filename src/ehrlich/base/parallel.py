@@ -1,0 +1,76 @@
+"""Shards in processes. The seam where a cluster engine would stand: same function, same files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import TypeVar
+
+from ehrlich.base.errors import StoreError
+
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_jobs(
+    function: Callable[[JobT], ResultT],
+    jobs: Sequence[JobT],
+    *,
+    workers: int,
+    threads_each: int = 1,
+) -> Iterator[tuple[int, ResultT]]:
+    """(index of the job, its result) in the order in which they finish.
+
+    `function` and jobs must pickle (a top-level function). One worker runs in this process.
+    Workers are spawned, since forking a process that has started Polars' threads can hang.
+    The first error ends the run and is raised here; jobs that wait are then not started.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        for index, job in enumerate(jobs):
+            yield index, function(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)), context, initializer=_limit_threads, initargs=(threads_each,)
+    )
+    try:
+        yield from _drain(pool, function, jobs, workers)
+    except BrokenProcessPool as exc:
+        raise StoreError(
+            "a worker process was killed",
+            do="Memory ran out? Lower --workers or --memory-gb, then --resume.",
+        ) from exc
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _drain(
+    pool: ProcessPoolExecutor,
+    function: Callable[[JobT], ResultT],
+    jobs: Sequence[JobT],
+    workers: int,
+) -> Iterator[tuple[int, ResultT]]:
+    waiting: dict[Future[ResultT], int] = {}
+    queue = iter(enumerate(jobs))
+    while True:
+        for index, job in islice(queue, 2 * workers - len(waiting)):
+            waiting[pool.submit(function, job)] = index
+        if not waiting:
+            return
+        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield waiting.pop(future), future.result()
+
+
+def _limit_threads(threads: int) -> None:
+    # Read by Polars when it is first imported in the worker.
+    os.environ["POLARS_MAX_THREADS"] = str(threads)

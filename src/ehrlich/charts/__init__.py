@@ -1,0 +1,1 @@
+"""Any EHR → one timeline in MEDS parquet."""

@@ -1,0 +1,8 @@
+"""A synthetic hospital in MIMIC-IV layout, driven by a textbook of conditions and a hidden course.
+
+Flow: textbook -> arrays -> population -> course -> scene -> records, truth -> files.
+"""
+
+from ehrlich.charts.hospital.run import HospitalConfig, dry_run, run
+
+__all__ = ["HospitalConfig", "dry_run", "run"]

@@ -1,0 +1,276 @@
+"""discharge, discharge_detail: summaries that say, in sections, what the tables say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ehrlich.charts.hospital.arrays import Bools, Ints
+from ehrlich.charts.hospital.course import ICU
+from ehrlich.charts.hospital.records.drugs import Medication
+from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, times
+from ehrlich.charts.hospital.records.narrative import course_text, named, phrase_list
+from ehrlich.charts.hospital.records.radiology import Exams, findings_of
+from ehrlich.charts.hospital.records.stays import Stays
+from ehrlich.charts.hospital.risks import DAY_S
+from ehrlich.charts.hospital.scene import COMORBID, PRINCIPAL, Scene
+
+SHORT = {
+    "wbc": "WBC", "rbc": "RBC", "hemoglobin": "Hgb", "hematocrit": "Hct", "mcv": "MCV", "platelets": "Plt Ct",
+    "pt": "PT", "ptt": "PTT", "inr": "INR(PT)", "glucose": "Glucose", "urea_nitrogen": "UreaN",
+    "creatinine": "Creat", "sodium": "Na", "potassium": "K", "chloride": "Cl", "bicarbonate": "HCO3",
+    "anion_gap": "AnGap", "alt": "ALT", "ast": "AST", "alkaline_phosphatase": "AlkPhos",
+    "bilirubin_total": "TotBili", "albumin": "Albumin", "lipase": "Lipase", "troponin_t": "cTropnT",
+    "ck_mb": "CK-MB", "ntprobnp": "proBNP", "calcium": "Calcium", "phosphate": "Phos", "magnesium": "Mg",
+    "lactate": "Lactate", "crp": "CRP", "hba1c": "%HbA1c", "tsh": "TSH", "ph": "pH", "pco2": "pCO2", "po2": "pO2",
+}  # fmt: skip
+GOES = {
+    "HOME": "Home",
+    "HOME HEALTH CARE": "Home With Service\n \nFacility:\n___",
+    "SKILLED NURSING FACILITY": "Extended Care\n \nFacility:\n___",
+    "REHAB": "Extended Care\n \nFacility:\n___",
+    "CHRONIC/LONG TERM ACUTE CARE": "Extended Care\n \nFacility:\n___",
+    "HOSPICE": "Home With Service\n \nFacility:\n___ (hospice)",
+    "DIED": "Expired",
+    "AGAINST ADVICE": "Home\n(left against medical advice)",
+}
+CONDITION = "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\nActivity Status: Ambulatory - Independent."
+FRAIL = "Mental Status: Confused - sometimes.\nLevel of Consciousness: Alert and interactive.\nActivity Status: Out of Bed with assistance to chair or wheelchair."
+
+
+def discharge_records(
+    scene: Scene, stays: Stays, facts: Mapping[str, Any], rng: np.random.Generator
+) -> Tables:
+    """The two tables. `facts`: the other tables, drugs, procedures and exams of the block."""
+    hours = (scene.left_s - scene.admit_s) / 3600
+    written = scene.admitted & (rng.random(scene.n) < np.where(hours > 24, 0.96, 0.65))
+    parts = _parts(scene, stays, facts, rng)
+    text = _compose(parts.filter(pl.Series(written)))
+    rows = np.flatnonzero(written)
+    subject = scene.encounters.subject[rows]
+    first = np.append(True, np.diff(subject) > 0)[: len(rows)]
+    seq = np.arange(len(rows)) - np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0)) + 2
+    day = scene.left_s[rows] // DAY_S * DAY_S
+    frame = pl.DataFrame({"subject_id": scene.subject_id[subject], "note_seq": seq}).with_columns(
+        note_id=pl.concat_str("subject_id", pl.lit("-DS-"), "note_seq"),
+        hadm_id=ids(scene.hadm_id[rows]),
+        note_type=pl.lit("DS"),
+        charttime=times(day),
+        storetime=times(day + DAY_S * rng.integers(0, 3, len(rows)) + 60 * rng.integers(1205, 1430, len(rows))),
+        text=text,
+    )
+    detail = frame.select("note_id", "subject_id").with_columns(
+        field_name=pl.lit("author"), field_value=pl.lit("___"), field_ordinal=pl.lit(1)
+    )
+    return {
+        "note/discharge": table("note/discharge", frame.to_dict()),
+        "note/discharge_detail": table("note/discharge_detail", detail.to_dict()),
+    }
+
+
+def _parts(
+    scene: Scene, stays: Stays, facts: Mapping[str, Any], rng: np.random.Generator
+) -> pl.DataFrame:
+    """One row an encounter, one column a piece of the text."""
+    book, drugs = scene.arrays.book, facts["drugs"]
+    tables: Tables = facts["tables"]
+    listed = list(book.conditions.values())
+    principal = scene.encounters.condition
+    female = scene.subjects.female[scene.encounters.subject]
+    visits = stays.encounter_frame
+    died, frail = scene.ends.dead, scene.encounters.age + 4 * scene.encounters.chronic.sum(axis=1) > 88
+    frame = pl.DataFrame({"encounter": np.arange(scene.n), "hadm_id": scene.hadm_id}).with_columns(
+        sex=picked(["M", "F"], female.astype(int)),
+        person=picked(["man", "woman"], female.astype(int)),
+        mr=picked(["Mr.", "Ms."], female.astype(int)),
+        service=picked(list(dict.fromkeys(book.places.services.values())), _service(scene)),
+        complaint=picked([(c.chief_complaints or (c.title,))[0] for c in listed], principal),
+        symptoms=picked([phrase_list(c.findings.symptoms[:4]) or c.title.lower() for c in listed], principal),
+        exam=picked(["; ".join(c.findings.exam[:4]) for c in listed], principal),
+        principal=picked([c.title for c in listed], principal),
+        planned=pl.Series(scene.encounters.planned),
+        from_ed=pl.Series(scene.ed_id >= 0),
+        dead=pl.Series(died),
+        goes=picked([*GOES.values(), "Home"], _goes(visits["discharge_location"])),
+        state=pl.select(pl.when(pl.Series(died)).then(pl.lit("Expired")).when(pl.Series(frail)).then(pl.lit(FRAIL)).otherwise(pl.lit(CONDITION))).to_series(),
+        operation=_operations(scene, facts["done"]),
+    )
+    pieces = [
+        _history(scene),
+        _triage(scene, tables["ed/triage"]),
+        _labs(scene, tables["hosp/labevents"]),
+        _cultures(tables["hosp/microbiologyevents"]),
+        _images(scene, facts["exams"]),
+        _home(scene, drugs, rng),
+        course_text(scene, drugs, facts["done"], _ventilated(scene)),
+    ]
+    for piece in pieces:
+        key = "hadm_id" if "hadm_id" in piece.columns else "encounter"
+        frame = frame.join(piece, on=key, how="left", maintain_order="left")
+    return frame
+
+
+def _service(scene: Scene) -> Ints:
+    names = list(dict.fromkeys(scene.arrays.book.places.services.values()))
+    full = [names.index(scene.arrays.book.places.services[s]) for s in scene.arrays.service]
+    return np.array(full)[scene.encounters.condition]
+
+
+def _goes(location: pl.Series) -> Ints:
+    order = {name: at for at, name in enumerate(GOES)}
+    return np.array([order.get(x or "HOME", len(order)) for x in location.to_list()])
+
+
+def _ventilated(scene: Scene) -> tuple[Bools, Bools, Bools]:
+    """(in the ICU, ventilated, on vasopressors) for each encounter."""
+    icu, vent, pressor = (np.zeros(scene.n, bool) for _ in range(3))
+    icu[scene.places.encounter[scene.places.kind == ICU]] = True
+    vent[scene.supports[0].encounter] = True
+    pressor[scene.supports[1].encounter] = True
+    return icu, vent, pressor
+
+
+def _operations(scene: Scene, done: pl.DataFrame) -> pl.Series:
+    grouped = done.unique(["encounter", "title"], maintain_order=True).group_by("encounter", maintain_order=True).agg(pl.col("title").str.join("\n"))
+    every = pl.DataFrame({"encounter": np.arange(scene.n)})
+    return every.join(grouped, on="encounter", how="left", maintain_order="left")["title"].fill_null("None")
+
+
+def _history(scene: Scene) -> pl.DataFrame:
+    """Past medical history, and the list of diagnoses at discharge."""
+    problems = scene.problems
+    listed = list(scene.arrays.book.conditions.values())
+    frame = pl.DataFrame(
+        {
+            "encounter": problems.encounter,
+            "role": problems.role,
+            "title": named(listed, problems.condition, short=False),
+            "short": named(listed, problems.condition, short=True),
+        }
+    )
+    old = frame.filter(pl.col("role") == COMORBID).group_by("encounter", maintain_order=True)
+    pmh = old.agg(pmh=pl.col("title").str.join("\n- "), known=pl.col("short").head(4).str.join(", "))
+    also = frame.filter(pl.col("role") != PRINCIPAL).sort(pl.col("role") == COMORBID, maintain_order=True)
+    secondary = also.group_by("encounter", maintain_order=True).agg(secondary=pl.col("title").str.join("\n"))
+    return secondary.join(pmh, on="encounter", how="full", coalesce=True)
+
+
+def _triage(scene: Scene, triage: pl.DataFrame) -> pl.DataFrame:
+    """Vital signs on arrival."""
+    def shown(column: str) -> pl.Expr:
+        return pl.col(column).cast(pl.Float64).round(1).cast(pl.String).str.replace(r"\.0$", "").fill_null("___")
+
+    visits = pl.DataFrame({"encounter": np.arange(scene.n), "stay_id": scene.ed_id}).filter(pl.col("stay_id") >= 0)
+    arrival = pl.concat_str(
+        pl.lit("T "), shown("temperature"), pl.lit(", HR "), shown("heartrate"), pl.lit(", BP "), shown("sbp"),
+        pl.lit("/"), shown("dbp"), pl.lit(", RR "), shown("resprate"), pl.lit(", SpO2 "), shown("o2sat"), pl.lit("%"),
+    )  # fmt: skip
+    return visits.join(triage, on="stay_id").select("encounter", arrival=arrival)
+
+
+def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
+    """Lines of admission and discharge labs, and what was abnormal on arrival."""
+    book = scene.arrays.book.labs
+    short = pl.DataFrame(
+        {"itemid": [book[k].itemid for k in SHORT if k in book], "short": [v for k, v in SHORT.items() if k in book]}
+    ).with_row_index("rank")
+    used = labs.select("hadm_id", "itemid", "charttime", "value", "flag").drop_nulls(["hadm_id", "value", "charttime"])
+    used = used.join(short, on="itemid").sort("hadm_id", "charttime", "rank", maintain_order=True)
+    result = pl.concat_str("short", pl.lit("-"), "value", pl.when(pl.col("flag").is_not_null()).then(pl.lit("*")).otherwise(pl.lit("")))
+    used = used.with_columns(result=result)
+    parts = {}
+    for name, keep in (("first", "first"), ("last", "last")):
+        one = used.unique(["hadm_id", "itemid"], keep=keep, maintain_order=True).sort("hadm_id", "charttime", "rank", maintain_order=True)
+        lines = one.group_by("hadm_id", "charttime", maintain_order=True).agg(pl.col("result").str.join(" "))
+        line = pl.concat_str(pl.lit("___ "), pl.col("charttime").dt.strftime("%I:%M%p"), pl.lit(" BLOOD "), "result")
+        parts[name] = lines.with_columns(line=line).group_by("hadm_id", maintain_order=True).agg(pl.col("line").str.join("\n").alias(f"{name}_labs"))
+    odd = used.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).filter(pl.col("flag").is_not_null())
+    said = pl.concat_str("short", pl.lit(" "), "value")
+    odd = odd.with_columns(said=said).group_by("hadm_id", maintain_order=True).agg(odd_labs=pl.col("said").head(6).str.join(", "))
+    joined = parts["first"].join(parts["last"], on="hadm_id", how="left")
+    return joined.join(odd, on="hadm_id", how="left")
+
+
+def _cultures(cultures: pl.DataFrame) -> pl.DataFrame:
+    """One line a culture: what it was and what grew."""
+    rows = cultures.filter(pl.col("hadm_id").is_not_null()).unique("micro_specimen_id", keep="first", maintain_order=True)
+    grown = pl.coalesce("org_name", pl.col("comments").str.strip_chars())
+    line = pl.concat_str(pl.lit("___ "), "spec_type_desc", pl.lit(" "), "test_name", pl.lit(" (Final): "), grown)
+    return rows.with_columns(line=line).group_by("hadm_id", maintain_order=True).agg(cultures=pl.col("line").head(8).str.join("\n"))
+
+
+def _images(scene: Scene, exams: Exams) -> pl.DataFrame:
+    """One line an examination: its impression."""
+    who, exam, _, shown = exams
+    listed = list(scene.arrays.book.exams.values())
+    found = picked(findings_of(scene), np.where(shown >= 0, shown, -1))
+    frame = pl.DataFrame({"encounter": who, "exam": picked([e.exam_name for e in listed], exam), "found": found, "calm": picked([e.normal_impression for e in listed], exam), "tube": shown == -2})
+    frame = frame.filter(~pl.col("tube"))
+    line = pl.concat_str(pl.lit("___ "), "exam", pl.lit(": "), pl.coalesce("found", "calm"))
+    return frame.with_columns(line=line).group_by("encounter", maintain_order=True).agg(images=pl.col("line").str.join("\n"))
+
+
+def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataFrame:
+    """Numbered drugs on admission, and at discharge with what the condition adds."""
+    book = list(scene.arrays.book.drugs.values())
+    keys = list(scene.arrays.book.drugs)
+    lines = [f"{d.name} {d.dose} {d.dose_unit} {d.route} {d.frequency}" for d in book]
+    given = [[keys.index(k) for k in c.discharge_drugs] for c in scene.arrays.book.conditions.values()]
+    count = np.array([len(x) for x in given])[scene.encounters.condition]
+    who = np.repeat(np.arange(scene.n), count)
+    drug = np.array([d for e in scene.encounters.condition.tolist() for d in given[e]], np.int64)
+    taken = rng.random(len(who)) < 0.75
+    home = pl.DataFrame({"encounter": drugs.home.encounter, "drug": drugs.home.drug, "new": False})
+    fresh = pl.DataFrame({"encounter": who[taken], "drug": drug[taken], "new": True})
+
+    def numbered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+        frame = frame.with_columns(line=picked(lines, frame["drug"].to_numpy()))
+        frame = frame.with_columns(number=pl.int_range(pl.len()).over("encounter") + 1)
+        line = pl.concat_str("number", pl.lit(". "), "line")
+        return frame.group_by("encounter", maintain_order=True).agg(line.str.join("\n").alias(name))
+
+    both = pl.concat([fresh, home]).unique(["encounter", "drug"], keep="first", maintain_order=True)
+    both = both.sort("encounter", maintain_order=True)
+    return numbered(both, "leaves_with").join(numbered(home, "came_with"), on="encounter", how="left")
+
+
+def _compose(parts: pl.DataFrame) -> pl.Series:
+    """The text, section by section."""
+    def section(title: str, *body: Any) -> list[pl.Expr]:
+        return [pl.lit(f"\n \n{title}:\n"), *(b if isinstance(b, pl.Expr) else pl.lit(b) for b in body)]
+
+    def or_else(column: str, otherwise: str) -> pl.Expr:
+        return pl.col(column).fill_null(otherwise)
+
+    dead = pl.col("dead")
+    came = pl.when("planned").then(pl.lit(" presenting for planned admission.")).otherwise(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
+    arrival = pl.when(pl.col("arrival").is_not_null()).then(pl.concat_str(pl.lit("\n\nIn the ED, initial vitals were: "), "arrival", pl.lit(". "))).otherwise(pl.lit("\n\n"))
+    odd = pl.when(pl.col("odd_labs").is_not_null()).then(pl.concat_str(pl.lit("Labs were notable for "), "odd_labs", pl.lit("."))).otherwise(pl.lit("Labs were unremarkable."))
+    known = pl.when(pl.col("known").is_not_null()).then(pl.concat_str(pl.lit(" with a history of "), "known")).otherwise(pl.lit(""))
+    text = pl.concat_str(
+        pl.lit(" \nName:  ___                     Unit No:   ___\n \nAdmission Date:  ___              Discharge Date:   ___\n \nDate of Birth:  ___             Sex:   "),
+        "sex", pl.lit("\n \nService: "), pl.col("service").str.to_uppercase(),
+        *section("Allergies", "Patient recorded as having No Known Allergies to Drugs"),
+        *section("Attending", "___."),
+        *section("Chief Complaint", pl.col("complaint")),
+        *section("Major Surgical or Invasive Procedure", pl.col("operation")),
+        *section("History of Present Illness", pl.col("mr"), pl.lit(" ___ is a ___ year old "), pl.col("person"), known, came, arrival, odd),
+        *section("Past Medical History", pl.lit("- "), or_else("pmh", "None known")),
+        *section("Social History", "___"),
+        *section("Family History", "Reviewed and not relevant to the present admission."),
+        *section("Physical Exam", pl.lit("ADMISSION PHYSICAL EXAM:\nVitals: "), or_else("arrival", "___"), pl.lit("\nGeneral: "), pl.col("exam")),
+        *section("Pertinent Results", pl.lit("ADMISSION LABS:\n"), or_else("first_labs", "None drawn."), pl.lit("\n\nDISCHARGE LABS:\n"), or_else("last_labs", "None drawn."), pl.lit("\n\nMICROBIOLOGY:\n"), or_else("cultures", "None sent."), pl.lit("\n\nIMAGING:\n"), or_else("images", "None.")),
+        *section("Brief Hospital Course", pl.col("course")),
+        *section("Medications on Admission", pl.lit("The Preadmission Medication list is accurate and complete.\n"), or_else("came_with", "None")),
+        *section("Discharge Medications", pl.when(dead).then(pl.lit("None (expired)")).otherwise(or_else("leaves_with", "None"))),
+        *section("Discharge Disposition", or_else("goes", "Home")),
+        *section("Discharge Diagnosis", pl.lit("PRIMARY:\n"), pl.col("principal"), pl.lit("\n\nSECONDARY:\n"), or_else("secondary", "None")),
+        *section("Discharge Condition", pl.col("state")),
+        *section("Discharge Instructions", pl.when(dead).then(pl.lit("Not applicable.")).otherwise(pl.concat_str(pl.lit("Dear "), pl.col("mr"), pl.lit(" ___,\n\nYou were admitted to the hospital with "), pl.col("principal").str.to_lowercase(), pl.lit(". Please take your medications as listed and call your doctor if your symptoms return.\n\nYour ___ Team")))),
+        *section("Followup Instructions", "___"),
+        pl.lit("\n"),
+    )  # fmt: skip
+    return parts.select(text).to_series()

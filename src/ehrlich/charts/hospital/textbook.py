@@ -1,0 +1,499 @@
+"""The textbook as data: what the YAML files may say, and the loader that checks their cross references.
+
+First in the hospital's flow: `load_textbook()` -> population -> course -> records -> files.
+Every relation (condition - finding - treatment) is a field here, so the same files are a
+knowledge graph. Catalogs say what exists (labs, drugs, places), conditions say what it means.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from ehrlich.base.config import Location, Model, load_yaml, validate
+from ehrlich.base.errors import ConfigError
+
+TEXTBOOK = Path(__file__).parent / "textbook"
+Probability = float
+ItemT = TypeVar("ItemT", bound=Model)
+
+
+class Lab(Model):
+    """A laboratory test. `label` and `itemid` are those of d_labitems; refer to it by `key`."""
+
+    key: str
+    itemid: int
+    label: str
+    fluid: str
+    category: str
+    panel: str
+    unit: str | None = None
+    mean: float
+    sd: float = Field(gt=0)
+    log: bool = False
+    ref_low: float | None = None
+    ref_high: float | None = None
+    decimals: int = 1
+    turnaround_h: float = 1.5
+
+
+class Vital(Model):
+    """A vital sign: its chartevents item and, where the ED records it, the ED column."""
+
+    key: str
+    itemid: int
+    label: str
+    abbreviation: str
+    unitname: str | None = None
+    category: str
+    mean: float
+    sd: float = Field(gt=0)
+    low: float
+    high: float
+    ed_column: str | None = None
+
+
+class IcuItem(Model):
+    """Any other row of d_items. `values` are the texts it takes, `every_h` how often it is charted."""
+
+    key: str
+    itemid: int
+    label: str
+    abbreviation: str
+    linksto: Literal[
+        "chartevents", "inputevents", "ingredientevents", "outputevents", "procedureevents", "datetimeevents"
+    ]
+    category: str
+    unitname: str | None = None
+    param_type: str
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = ()
+    every_h: float | None = None
+    when: Literal["always", "vent", "pressor", "crrt", "line", "foley", "pain"] = "always"
+    order: str | None = None
+    rate: float | None = None
+    rate_unit: str | None = None
+
+
+class Drug(Model):
+    """A drug as the pharmacy knows it. `icu_item`: the inputevents item when it is infused."""
+
+    key: str
+    name: str
+    drug_class: str = Field(alias="class")
+    formulary_cd: str | None = None
+    gsn: str | None = None
+    ndc: str | None = None
+    strength: str | None = None
+    form: str | None = None
+    route: str
+    dose: str | float | int
+    dose_unit: str
+    frequency: str = "DAILY"
+    per_24h: float | None = None
+    icu_item: str | None = None
+    pyxis: bool = False
+    home: bool = False
+    proc_type: str = "Unit Dose"
+
+
+class IcdTitle(Model):
+    """One row of d_icd_diagnoses."""
+
+    version: Literal[9, 10]
+    code: str
+    title: str
+
+
+class Organism(Model):
+    """An organism and how often it resists each antibiotic tested against it."""
+
+    key: str
+    itemid: int
+    name: str
+    gram: str | None = None
+    antibiotics: dict[str, Probability] = {}
+
+
+class Antibiotic(Model):
+    """An antibiotic of the susceptibility panel."""
+
+    key: str
+    itemid: int
+    name: str
+    breakpoint: float
+
+
+class Specimen(Model):
+    """What is sent to microbiology and the test done on it."""
+
+    key: str
+    spec_itemid: int
+    spec_type_desc: str
+    test_itemid: int
+    test_name: str
+    lag_h: float
+    negative: str
+    routine: Probability = 0.0
+
+
+class Exam(Model):
+    """A radiology examination and what it says when nothing is found."""
+
+    key: str
+    exam_name: str
+    exam_code: str
+    cpt: str
+    modality: str
+    region: str
+    technique: str
+    normal_findings: str
+    normal_impression: str
+    order_subtype: str
+
+
+class CareUnit(Model):
+    """A ward or an intensive care unit and the services that use it."""
+
+    name: str
+    kind: Literal["ward", "icu", "ed", "other"]
+    services: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+class OrderKind(Model):
+    """A kind of provider order that is not a drug or a lab test, and how often it is written."""
+
+    order_type: str
+    order_subtype: str | None = None
+    per_day: float = 0.0
+    per_stay: float = 0.0
+    icu_per_day: float = 0.0
+    field: str | None = None
+    values: tuple[str, ...] = ()
+
+
+class StandingDrug(Model):
+    """A drug that a stay brings whatever the disease; left out beside any drug of `not_with`."""
+
+    drug: str
+    where: Literal["any", "ward", "icu", "vent", "pressor"]
+    p: Probability
+    days: float
+    not_with: tuple[str, ...] = ()
+
+
+class Places(Model):
+    """Where people come from, lie, and go; and who they are. Values are relative weights."""
+
+    careunits: tuple[CareUnit, ...]
+    services: dict[str, str]
+    admission_types: dict[str, float]
+    planned_types: dict[str, float]
+    admission_locations: dict[str, float]
+    planned_locations: dict[str, float]
+    discharge_locations: dict[str, float]
+    ed_dispositions: dict[str, float]
+    arrival_transports: dict[str, float]
+    insurance: dict[str, float]
+    races: dict[str, float]
+    marital: dict[str, float]
+    anchor_year_groups: dict[str, float]
+    standing_drugs: tuple[StandingDrug, ...]
+    orders: tuple[OrderKind, ...]
+
+
+class LabFinding(Model):
+    """A lab moves by `size` standard deviations at severity 3, in a share `p` of patients."""
+
+    direction: Literal["high", "low"]
+    size: float = Field(gt=0)
+    p: Probability = Field(default=1.0, ge=0, le=1)
+
+
+class VitalFinding(Model):
+    """A vital sign moves by `size` standard deviations at severity 3."""
+
+    direction: Literal["high", "low"]
+    size: float = Field(gt=0)
+    p: Probability = Field(default=1.0, ge=0, le=1)
+
+
+class OrganismFinding(Model):
+    """A specimen grows an organism with probability p."""
+
+    organism: str
+    specimen: str
+    p: Probability = Field(ge=0, le=1)
+
+
+class ImagingFinding(Model):
+    """An examination shows something with probability p."""
+
+    exam: str
+    finding: str
+    p: Probability = Field(default=1.0, ge=0, le=1)
+
+
+class Findings(Model):
+    """What a condition looks like."""
+
+    labs: dict[str, LabFinding] = {}
+    vitals: dict[str, VitalFinding] = {}
+    organisms: tuple[OrganismFinding, ...] = ()
+    imaging: tuple[ImagingFinding, ...] = ()
+    symptoms: tuple[str, ...] = ()
+    exam: tuple[str, ...] = ()
+
+
+class Treatment(Model):
+    """A drug given for a condition: how often, from which severity, when and for how long."""
+
+    drug: str
+    p: Probability = Field(default=1.0, ge=0, le=1)
+    from_severity: float = 0
+    delay_h: float = 2
+    days: float = 5
+    home: bool = False
+
+
+class Procedure(Model):
+    """A coded procedure; `item` is the procedureevents item when it is done in the ICU."""
+
+    icd10: str
+    icd9: str
+    title: str
+    p: Probability = Field(ge=0, le=1)
+    from_severity: float = 0
+    item: str | None = None
+
+
+class Complication(Model):
+    """A condition that may start during the stay: risk per day while severity is 3 or more."""
+
+    condition: str
+    per_day: Probability = Field(ge=0, le=1)
+    from_severity: float = 2
+
+
+class Support(Model):
+    """An organ support: given from a severity, with a probability."""
+
+    from_severity: float = 4
+    p: Probability = Field(default=0.0, ge=0, le=1)
+
+
+class IcuCare(Model):
+    """Organ supports of a condition in intensive care."""
+
+    vent: Support = Support()
+    pressor: Support = Support()
+    crrt: Support = Support(from_severity=5)
+
+
+class Age(Model):
+    """Age at presentation, in years."""
+
+    mean: float
+    sd: float = Field(gt=0)
+
+
+class Severity(Model):
+    """Severity at presentation on the scale from 0 (well) to 5 (dying)."""
+
+    mean: float
+    sd: float = Field(gt=0)
+
+
+class Drift(Model):
+    """Levels a day: how fast it gets better, worse, and kills at level 5."""
+
+    improve_per_day: float = Field(gt=0)
+    worsen_per_day: float = Field(ge=0)
+    death_at_5_per_day: float = Field(ge=0)
+
+
+class Condition(Model):
+    """One disease: who has it, what it looks like, how it is treated, how it goes."""
+
+    key: str
+    title: str
+    also: tuple[str, ...] = ()
+    icd10: tuple[str, ...] = Field(min_length=1)
+    icd9: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["acute", "chronic"]
+    services: tuple[str, ...] = ("MED",)
+    chief_complaints: tuple[str, ...] = ()
+    weight: float = Field(default=0, ge=0)
+    age: Age
+    female: Probability = Field(default=0.5, ge=0, le=1)
+    elective: Probability = Field(default=0, ge=0, le=1)
+    admit: Probability = Field(default=0.5, ge=0, le=1)
+    severity: Severity
+    drift: Drift
+    comorbid: dict[str, Probability] = {}
+    risk_factors: dict[str, float] = {}
+    complications: tuple[Complication, ...] = ()
+    findings: Findings = Findings()
+    tests: tuple[str, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
+    icu: IcuCare = IcuCare()
+    discharge_drugs: tuple[str, ...] = ()
+    readmit_30d: Probability = Field(default=0.1, ge=0, le=1)
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Textbook:
+    """Everything the hospital knows, by key and in file order; every reference resolves."""
+
+    conditions: Mapping[str, Condition]
+    labs: Mapping[str, Lab]
+    vitals: Mapping[str, Vital]
+    icu_items: Mapping[str, IcuItem]
+    drugs: Mapping[str, Drug]
+    organisms: Mapping[str, Organism]
+    antibiotics: Mapping[str, Antibiotic]
+    specimens: Mapping[str, Specimen]
+    exams: Mapping[str, Exam]
+    titles: Mapping[tuple[int, str], str]
+    places: Places
+
+    def labs_of(self, test: str) -> tuple[str, ...]:
+        """Keys of the labs that an order for a panel or a single lab measures."""
+        if test in self.labs:
+            return (test,)
+        return tuple(key for key, lab in self.labs.items() if lab.panel == test)
+
+
+@lru_cache(maxsize=4)
+def load_textbook(folder: Path | None = None) -> Textbook:
+    """Every YAML file of `folder` (default: the one that ships) merged and checked, or ConfigError."""
+    root = folder or TEXTBOOK
+    catalog = root / "catalog"
+    organisms, antibiotics = _read_organisms(catalog / "organisms.yaml")
+    conditions: dict[str, Condition] = {}
+    places: dict[str, str] = {}
+    for path in sorted((root / "conditions").glob("*.yaml")):
+        for place, condition in _read(Condition, path):
+            _put(conditions, condition.key, condition, place)
+            places[condition.key] = place
+    document, lines = load_yaml(catalog / "places.yaml")
+    book = Textbook(
+        conditions=conditions,
+        labs=_by_key(Lab, catalog / "labs.yaml"),
+        vitals=_by_key(Vital, catalog / "vitals.yaml"),
+        icu_items=_by_key(IcuItem, catalog / "icu_items.yaml"),
+        drugs=_by_key(Drug, catalog / "drugs.yaml"),
+        organisms=organisms,
+        antibiotics=antibiotics,
+        specimens=_by_key(Specimen, catalog / "specimens.yaml"),
+        exams=_by_key(Exam, catalog / "exams.yaml"),
+        titles={(t.version, t.code): t.title for _, t in _read(IcdTitle, catalog / "icd_titles.yaml")},
+        places=validate(Places, document, where=str(catalog / "places.yaml"), lines=lines),
+    )
+    _check_references(book, places)
+    return book
+
+
+def _items(path: Path, document: object, lines: Mapping[Location, int]) -> Iterator[tuple[str, Any, dict[Location, int]]]:
+    """(place, item, lines below the item) of a YAML list."""
+    if not isinstance(document, list):
+        raise ConfigError("is not a list", where=str(path), expected="a YAML list of items")
+    below: list[dict[Location, int]] = [{} for _ in document]
+    for location, line in lines.items():
+        if location and isinstance(location[0], int):
+            below[location[0]][location[1:]] = line
+    for item, inner in zip(document, below, strict=True):
+        yield f"{path}, line {inner.get((), 0)}", item, inner
+
+
+def _read(model: type[ItemT], path: Path) -> Iterator[tuple[str, ItemT]]:
+    document, lines = load_yaml(path)
+    for place, item, inner in _items(path, document, lines):
+        yield place, validate(model, item, where=str(path), lines=inner)
+
+
+def _by_key(model: type[ItemT], path: Path) -> dict[str, ItemT]:
+    found: dict[str, ItemT] = {}
+    for place, item in _read(model, path):
+        _put(found, str(getattr(item, "key", "")), item, place)
+    return found
+
+
+def _put(found: dict[str, ItemT], key: str, item: ItemT, place: str) -> None:
+    if key in found:
+        raise ConfigError(f"the key '{key}' stands twice", where=place, do="Keys are unique in a catalog.")
+    found[key] = item
+
+
+def _read_organisms(path: Path) -> tuple[dict[str, Organism], dict[str, Antibiotic]]:
+    """The two lists of organisms.yaml: organisms, and the antibiotics tested against them."""
+    document, lines = load_yaml(path)
+    if not isinstance(document, dict) or set(document) != {"organisms", "antibiotics"}:
+        raise ConfigError("has other parts", where=str(path), expected="organisms and antibiotics")
+    below = {
+        part: {loc[1:]: line for loc, line in lines.items() if loc and loc[0] == part} for part in document
+    }
+    organisms: dict[str, Organism] = {}
+    antibiotics: dict[str, Antibiotic] = {}
+    for place, item, inner in _items(path, document["organisms"], below["organisms"]):
+        organism = validate(Organism, item, where=str(path), lines=inner)
+        _put(organisms, organism.key, organism, place)
+    for place, item, inner in _items(path, document["antibiotics"], below["antibiotics"]):
+        antibiotic = validate(Antibiotic, item, where=str(path), lines=inner)
+        _put(antibiotics, antibiotic.key, antibiotic, place)
+    return organisms, antibiotics
+
+
+def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
+    for organism in book.organisms.values():
+        _known(organism.antibiotics, book.antibiotics, "antibiotic", f"organism {organism.key}")
+    for drug in book.drugs.values():
+        _known([drug.icu_item] if drug.icu_item else [], book.icu_items, "ICU item", f"drug {drug.key}")
+    for standing in book.places.standing_drugs:
+        _known([standing.drug, *standing.not_with], book.drugs, "drug", "places.yaml, standing_drugs")
+    tests = {*book.labs, *(lab.panel for lab in book.labs.values())}
+    for condition in book.conditions.values():
+        place = places[condition.key]
+        for kind, names, known in _references(book, condition):
+            _known(names, known, kind, f"{place}, condition {condition.key}")
+        _known(condition.tests, tests, "panel or lab", f"{place}, condition {condition.key}")
+        _known(condition.services, book.places.services, "service", f"{place}, condition {condition.key}")
+
+
+def _references(book: Textbook, of: Condition) -> list[tuple[str, Iterable[str], Iterable[str]]]:
+    """(kind, the names a condition uses, the names there are)."""
+    seen = of.findings
+    drugs = [*(t.drug for t in of.treatments), *of.discharge_drugs]
+    others = [*of.comorbid, *of.risk_factors, *(c.condition for c in of.complications)]
+    return [
+        ("lab", seen.labs, book.labs),
+        ("vital sign", seen.vitals, book.vitals),
+        ("organism", (o.organism for o in seen.organisms), book.organisms),
+        ("specimen", (o.specimen for o in seen.organisms), book.specimens),
+        ("exam", (i.exam for i in seen.imaging), book.exams),
+        ("drug", drugs, book.drugs),
+        ("condition", others, book.conditions),
+        ("ICU item", (p.item for p in of.procedures if p.item), book.icu_items),
+        ("ICD-10 title", of.icd10, [code for version, code in book.titles if version == 10]),
+        ("ICD-9 title", of.icd9, [code for version, code in book.titles if version == 9]),
+    ]
+
+
+def _known(names: Iterable[str], known: Iterable[str], kind: str, where: str) -> None:
+    have: Sequence[str] = list(known)
+    for name in names:
+        if name not in have:
+            near = difflib.get_close_matches(name, have, n=3, cutoff=0.5)
+            hint = f"Did you mean {', '.join(near)}?" if near else ""
+            raise ConfigError(f"no {kind} has the key '{name}'", where=where, do=hint)
