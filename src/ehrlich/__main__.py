@@ -69,13 +69,20 @@ def hospital(
     quiet: Quiet = False,
 ) -> None:
     """Write a synthetic hospital in MIMIC-IV 3.1 layout, with the truth beside it."""
-    from ehrlich.charts.hospital import HospitalConfig, run
+    from ehrlich.charts.hospital import HospitalConfig, plan, run
 
     config = HospitalConfig(
-        patients=min(patients, limit or patients), seed=seed, defects=defects,
-        workers=_workers(workers), resume=resume, fresh=fresh, quiet=quiet, dry_run=dry_run,
-    )  # fmt: skip
-    _report(run(config, out), out, as_json=json, quiet=quiet, dry_run=dry_run)
+        patients=patients,
+        seed=seed,
+        defects=defects,
+        limit=limit,
+        workers=_workers(workers),
+        resume=resume,
+        fresh=fresh,
+        quiet=quiet,
+    )
+    manifest = plan(config) if dry_run else run(config, out)
+    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
 
 
 @app.command()

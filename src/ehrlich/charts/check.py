@@ -12,7 +12,7 @@ from typing import Any
 from ehrlich.base.errors import EhrlichError
 from ehrlich.base.parallel import available_cores
 from ehrlich.base.store import MANIFEST, read_json, versions_of
-from ehrlich.charts.readers.blocks import count_records, read_blocks
+from ehrlich.charts.readers.blocks import count_records, parquet_rows, read_blocks
 from ehrlich.charts.readers.dictionary import load_dictionary
 from ehrlich.charts.readers.kinds import guess_dictionary
 from ehrlich.charts.readers.meds import MedsSource, find_meds
@@ -87,15 +87,20 @@ def check_environment() -> Report:
 
 def check_folder(folder: Path, dictionary: str) -> Report:
     """A source, or finished charts. What cannot be read at all is a problem, not a traceback."""
-    if (folder / MANIFEST).is_file() and read_json(folder / MANIFEST).get("step") == "read":
-        return check_charts(folder)
     try:
+        if _holds_charts(folder):
+            return check_charts(folder)
         chosen = load_dictionary(dictionary if dictionary != "auto" else guess_dictionary(folder))
         if chosen.meds is None:
             return _source_report(find_source(folder, chosen))
         return _meds_report(find_meds(folder, chosen, salt=0, splits=None))
     except EhrlichError as exc:
         return Report(f"{folder}", problems=[str(exc)])
+
+
+def _holds_charts(folder: Path) -> bool:
+    made = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    return isinstance(made, dict) and made.get("step") == "read"
 
 
 def check_charts(folder: Path) -> Report:
@@ -113,12 +118,25 @@ def check_charts(folder: Path) -> Report:
         "rows dropped": f"{counts['dropped']:,}",
         "shards": counts["shards"],
     }
+    facts |= {f"rows with {name}": share for name, share in _coverage(charts).items()}
     tables = {
         name: f"{line['in']:>12,} in, {line['measurements']:>12,} measurements"
         + "".join(f"; {rows:,} dropped ({reason})" for reason, rows in line["dropped"].items())
         for name, line in counts["tables"].items()
     }
     return Report(f"charts {folder}", facts, tables, problems=problems_of(charts))
+
+
+def _coverage(charts: Charts) -> dict[str, str]:
+    """Share of each table's measurements that have a field which other tables or maps give."""
+    counts, tables = charts.manifest.counts, charts.manifest.config["dictionary"]["tables"]
+    shares = {}
+    for table, fields in counts.get("filled_fields", {}).items():
+        rows = counts["tables"].get(table, {}).get("measurements", 0)
+        for field_name, filled in fields.items():
+            if rows and all("." in column for column in tables[table]["fields"][field_name]):
+                shares[f"{table} {field_name}"] = f"{filled / rows:.1%} of {rows:,}"
+    return shares
 
 
 def _source_report(source: Source) -> Report:
@@ -158,9 +176,7 @@ def _module_of(source: Source, table: str) -> str:
 def _rows(file: SourceFile) -> int:
     """Data rows, by reading the whole file, which also shows whether it is whole."""
     if file.path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return int(pq.ParquetFile(file.path).metadata.num_rows)
+        return parquet_rows(file.path)
     return sum(count_records(text) for text in read_blocks(file.path))
 
 

@@ -32,12 +32,12 @@ class Charts:
     @cached_property
     def tables(self) -> pl.DataFrame:
         """tables.parquet of the contract, by rank."""
-        return pl.read_parquet(self.folder / METADATA / "tables.parquet").sort("rank")
+        return pl.read_parquet(self.folder / METADATA / "tables.parquet", glob=False).sort("rank")
 
     @cached_property
     def splits(self) -> pl.DataFrame:
         """subject_id → split."""
-        return pl.read_parquet(self.folder / METADATA / "subject_splits.parquet")
+        return pl.read_parquet(self.folder / METADATA / "subject_splits.parquet", glob=False)
 
     @property
     def predicates(self) -> dict[str, str]:
@@ -59,13 +59,13 @@ class Charts:
         path = self.folder / DATA / f"{shard}.parquet"
         if not path.is_file():
             raise DataError("no such shard", where=str(self.folder), got=shard)
-        rows = pl.read_parquet(path)
+        rows = pl.read_parquet(path, glob=False)
         if not fields:
             return rows
         beside = self.folder / DETAIL / f"{shard}.parquet"
         if not beside.is_file():
             return rows.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias(FIELDS))
-        detail = pl.read_parquet(beside)
+        detail = pl.read_parquet(beside, glob=False)
         return rows.join(detail, on="row_id", how="left", maintain_order="left")
 
     def visible(self, rows: pl.DataFrame, at: datetime | pl.Expr) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from ehrlich.base.store import (
     MANIFEST,
     STARTED,
     Manifest,
-    file_fingerprint,
+    edge_fingerprint,
     fingerprint,
     open_output,
     read_json,
@@ -131,10 +131,22 @@ def test_a_fingerprint_is_stable_across_versions() -> None:
 def test_a_changed_file_has_another_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1")
-    before = file_fingerprint(path)
-    assert before == {"name": "a", "bytes": 1, "mtime_ns": path.stat().st_mtime_ns}
+    before = edge_fingerprint(path)
+    assert before["bytes"] == 1
+    path.write_bytes(b"2")
+    assert edge_fingerprint(path)["bytes"] == 1
+    assert edge_fingerprint(path) != before
+
+
+def test_a_change_at_either_end_of_a_large_file_shows_and_its_date_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 200_000)
+    before = edge_fingerprint(path)
     os.utime(path, ns=(0, 0))
-    assert file_fingerprint(path) != before
+    assert edge_fingerprint(path) == before
+    for changed in (b"y" + b"x" * 199_999, b"x" * 199_999 + b"y"):
+        path.write_bytes(changed)
+        assert edge_fingerprint(path) != before
 
 
 def test_settings_step_and_seed_make_the_fingerprint_and_counts_do_not() -> None:

@@ -3,6 +3,6 @@
 Flow: textbook -> arrays -> population -> course -> scene -> records, truth -> files.
 """
 
-from ehrlich.charts.hospital.run import HospitalConfig, dry_run, run
+from ehrlich.charts.hospital.run import HospitalConfig, plan, run
 
-__all__ = ["HospitalConfig", "dry_run", "run"]
+__all__ = ["HospitalConfig", "plan", "run"]

@@ -96,7 +96,10 @@ def load_arrays(folder: Path | None = None) -> Arrays:
         vital_share=vital_share,
         service=np.array([c.services[0] for c in conditions]),
         supports=np.array(
-            [[[s.from_severity, s.p] for s in (c.icu.vent, c.icu.pressor, c.icu.crrt)] for c in conditions]
+            [
+                [[s.from_severity, s.p] for s in (c.icu.vent, c.icu.pressor, c.icu.crrt)]
+                for c in conditions
+            ]
         ),
     )
 

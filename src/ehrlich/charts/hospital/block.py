@@ -89,22 +89,24 @@ def block_tables(job: BlockJob) -> tuple[Scene, Stays, Tables, np.random.Generat
     """The block's hidden scene, its stays and its records, before any defect; and the generator."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([job.seed, job.number])))
     arrays = load_arrays(job.textbook)
-    scene = build_scene(arrays, job.number, job.subjects, rng)
+    scene = build_scene(arrays, job.number, n=job.subjects, rng=rng)
     tables, stays = stay_records(scene, rng)
-    vitals = effects_of(scene, arrays.vital_effect, arrays.vital_share, rng)
+    vitals = effects_of(scene, arrays.vital_effect, share=arrays.vital_share, rng=rng)
     drugs = medication(scene, rng)
     exams = exams_done(scene, rng)
     done = procedures_done(scene, rng)
     labs, draws = lab_records(scene, rng)
-    ordered, links = order_records(scene, drugs.orders, (draws, exams[:3]), rng)
+    ordered, links = order_records(scene, drugs.orders, others=(draws, exams[:3]), rng=rng)
     tables |= {"hosp/labevents": labs, "hosp/microbiologyevents": culture_records(scene, rng)}
-    tables |= ordered | given_records(scene, drugs, links, rng)
-    tables |= emergency_records(scene, vitals, rng) | chart_records(scene, stays, vitals, rng)
+    tables |= ordered | given_records(scene, drugs, links=links, rng=rng)
+    tables |= emergency_records(scene, vitals, rng=rng) | chart_records(
+        scene, stays, effects=vitals, rng=rng
+    )
     intensive = done.filter(pl.col("item").is_not_null())
-    tables |= infusion_records(scene, stays, drugs.orders, intensive, rng)
-    tables |= billing_records(scene, done, rng) | {"hosp/omr": clinic_records(scene, rng)}
-    tables |= radiology_records(scene, exams, rng)
-    tables |= discharge_records(scene, stays, _for_notes(tables, drugs, done, exams), rng)
+    tables |= infusion_records(scene, stays, orders=drugs.orders, done=intensive, rng=rng)
+    tables |= billing_records(scene, done, rng=rng) | {"hosp/omr": clinic_records(scene, rng)}
+    tables |= radiology_records(scene, exams, rng=rng)
+    tables |= discharge_records(scene, stays, facts=_for_notes(tables, drugs, done, exams), rng=rng)
     return scene, stays, tables, rng
 
 

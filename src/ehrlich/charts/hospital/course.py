@@ -22,7 +22,7 @@ HOUR_S = 3600
 
 ED_EARLY_PER_H, ED_LATE_PER_H = 1 / 2.3, 1 / 3.0
 ICU_SHARE = np.array([0.001, 0.004, 0.025, 0.11, 0.5, 0.88])
-HOME_PER_H = np.array([1 / 20, 1 / 80, 1 / 700, 0.0, 0.0, 0.0])
+HOME_PER_H = np.array([1 / 24, 1 / 90, 1 / 700, 0.0, 0.0, 0.0])
 TO_ICU_PER_H = np.array([0.0, 0.00005, 0.0003, 0.002, 0.03, 0.14])
 FROM_ICU_PER_H = np.array([1 / 9, 1 / 14, 1 / 26, 1 / 130, 0.0, 0.0])
 # The textbook's drift is that of an untreated patient; care is densest where it is needed most.
@@ -191,5 +191,7 @@ def initial_severity(mean: Floats, sd: Floats) -> Floats:
 def _erf(x: Floats) -> Floats:
     """The error function to 1e-7 (Abramowitz and Stegun 7.1.26)."""
     t = 1 / (1 + 0.3275911 * np.abs(x))
-    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    poly = t * (
+        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
+    )
     return np.asarray(np.sign(x) * (1 - poly * np.exp(-x * x)))

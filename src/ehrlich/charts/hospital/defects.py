@@ -31,7 +31,12 @@ def _some(rng: np.random.Generator, n: int, share: float = SHARE) -> list[int]:
 def _null_times(tables: Tables, rng: np.random.Generator) -> tuple[Tables, int]:
     """Rows whose time is empty."""
     made = 0
-    for name, column in (("hosp/labevents", "charttime"), ("hosp/prescriptions", "starttime"), ("hosp/pharmacy", "starttime"), ("ed/vitalsign", "charttime")):
+    for name, column in (
+        ("hosp/labevents", "charttime"),
+        ("hosp/prescriptions", "starttime"),
+        ("hosp/pharmacy", "starttime"),
+        ("ed/vitalsign", "charttime"),
+    ):
         frame = tables[name]
         rows = _some(rng, frame.height)
         tables[name] = frame.with_columns(frame[column].scatter(rows, None).alias(column))
@@ -70,8 +75,12 @@ def _late_deaths(tables: Tables, rng: np.random.Generator) -> tuple[Tables, int]
     alive = last.filter(pl.col("hospital_expire_flag") == 0)
     dead = tables["hosp/patients"].filter(pl.col("dod").is_not_null())["subject_id"]
     alive = alive.filter(~pl.col("subject_id").is_in(dead.implode()))
-    chosen = alive[_some(rng, alive.height, 0.01)].select("subject_id", day=pl.col("dischtime").dt.date())
-    joined = tables["hosp/patients"].join(chosen, on="subject_id", how="left", maintain_order="left")
+    chosen = alive[_some(rng, alive.height, 0.01)].select(
+        "subject_id", day=pl.col("dischtime").dt.date()
+    )
+    joined = tables["hosp/patients"].join(
+        chosen, on="subject_id", how="left", maintain_order="left"
+    )
     tables["hosp/patients"] = joined.with_columns(dod=pl.coalesce("dod", "day")).drop("day")
     return tables, chosen.height
 
@@ -83,7 +92,9 @@ def _negative_stays(tables: Tables, rng: np.random.Generator) -> tuple[Tables, i
     rows = [int(alive[i]) for i in _some(rng, len(alive), 0.003)]
     before = frame["admittime"].dt.offset_by("-3h")
     tables["hosp/admissions"] = frame.with_columns(
-        dischtime=frame["dischtime"].scatter(rows, before.gather(rows)) if rows else frame["dischtime"]
+        dischtime=frame["dischtime"].scatter(rows, before.gather(rows))
+        if rows
+        else frame["dischtime"]
     )
     return tables, len(rows)
 

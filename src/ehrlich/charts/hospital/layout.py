@@ -9,20 +9,16 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     for name, columns in {
         "ed/diagnosis": "subject_id stay_id seq_num icd_code icd_version icd_title",
         "ed/edstays": (
-            "subject_id hadm_id stay_id intime outtime gender race arrival_transport "
-            "disposition"
+            "subject_id hadm_id stay_id intime outtime gender race arrival_transport disposition"
         ),
-        "ed/medrecon": (
-            "subject_id stay_id charttime name gsn ndc etc_rn etccode etcdescription"
-        ),
+        "ed/medrecon": ("subject_id stay_id charttime name gsn ndc etc_rn etccode etcdescription"),
         "ed/pyxis": "subject_id stay_id charttime med_rn name gsn_rn gsn",
         "ed/triage": (
             "subject_id stay_id temperature heartrate resprate o2sat sbp dbp pain acuity "
             "chiefcomplaint"
         ),
         "ed/vitalsign": (
-            "subject_id stay_id charttime temperature heartrate resprate o2sat sbp dbp rhythm "
-            "pain"
+            "subject_id stay_id charttime temperature heartrate resprate o2sat sbp dbp rhythm pain"
         ),
         "hosp/admissions": (
             "subject_id hadm_id admittime dischtime deathtime admission_type "
@@ -117,8 +113,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
             "continueinnextdept statusdescription originalamount originalrate"
         ),
         "icu/outputevents": (
-            "subject_id hadm_id stay_id caregiver_id charttime storetime itemid value "
-            "valueuom"
+            "subject_id hadm_id stay_id caregiver_id charttime storetime itemid value valueuom"
         ),
         "icu/procedureevents": (
             "subject_id hadm_id stay_id caregiver_id starttime endtime storetime itemid value "

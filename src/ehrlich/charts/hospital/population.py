@@ -38,7 +38,32 @@ REATTEND_HOURS, REATTEND_MEAN_H = 72, 30.0
 PLANNED_FROM_D, PLANNED_TO_D = 10, 55
 NONE, RETURN, PLANNED, HOME_DEATH, LATE, REATTEND = range(6)
 ARRIVALS = np.array(
-    [3, 2.4, 2, 1.7, 1.5, 1.6, 2.1, 3, 4.2, 5.3, 6, 6.2, 6, 5.8, 5.7, 5.6, 5.6, 5.6, 5.5, 5.3, 5, 4.6, 4.1, 3.6]
+    [
+        3,
+        2.4,
+        2,
+        1.7,
+        1.5,
+        1.6,
+        2.1,
+        3,
+        4.2,
+        5.3,
+        6,
+        6.2,
+        6,
+        5.8,
+        5.7,
+        5.6,
+        5.6,
+        5.6,
+        5.5,
+        5.3,
+        5,
+        4.6,
+        4.1,
+        3.6,
+    ]
 )
 DataT = TypeVar("DataT")
 
@@ -93,7 +118,7 @@ def stack(parts: list[DataT]) -> DataT:
 
 
 def draw_block(
-    arrays: Arrays, n: int, rng: np.random.Generator
+    arrays: Arrays, n: int, *, rng: np.random.Generator
 ) -> tuple[Subjects, Encounters, Chain, Path, Ends]:
     """n subjects, all their encounters, the chains behind them and the courses they took."""
     subjects, current = _first_encounters(arrays, n, rng)
@@ -101,7 +126,7 @@ def draw_block(
     dead_day = subjects.dead_day.copy()
     offset = 0
     for number in range(MAX_ROUNDS):
-        chain = build_chain(rates_of(arrays, current, rng))
+        chain = build_chain(rates_of(arrays, current, rng=rng))
         path = sample_paths(chain, rng)
         ends = _ends(current, path, rng, last_round=number == MAX_ROUNDS - 1)
         dead_day[current.subject] = _death_days(current, ends, rng)
@@ -136,7 +161,10 @@ def _first_encounters(
     chronic = _with_comorbidities(arrays, (condition, age, female, none), rng)
     planned = rng.random(n) < arrays.elective[condition]
     return subjects, _encounters(
-        arrays, (np.arange(n), condition, age, chronic), (planned, start_s, np.full(n, NONE), planned & False), rng
+        arrays,
+        (np.arange(n), condition, age, chronic),
+        (planned, start_s, np.full(n, NONE), planned & False),
+        rng,
     )
 
 
@@ -155,7 +183,9 @@ def _with_comorbidities(
     background = 0.5 * np.average(arrays.comorbid, axis=0, weights=arrays.weight + 1e-9)
     p = 1 - (1 - p) * (1 - background)
     p = p * np.clip(np.exp((age[:, None] - arrays.age_mean) / 30), 0.15, 1.3)
-    p = p * np.where(female[:, None], np.minimum(2 * arrays.female, 1), np.minimum(2 - 2 * arrays.female, 1))
+    p = p * np.where(
+        female[:, None], np.minimum(2 * arrays.female, 1), np.minimum(2 - 2 * arrays.female, 1)
+    )
     have = before | ((rng.random(p.shape) < p) & arrays.chronic)
     have[np.arange(len(condition)), condition] &= False
     return np.asarray(have)
@@ -172,17 +202,32 @@ def _encounters(
     planned, start_s, why, returning = how
     n, burden = len(subject), chronic.sum(axis=1)
     ill = rng.random(n)
-    direct = ~planned & (arrays.admit[condition] > 0.5) & (ill < DIRECT) & ~np.isin(why, (REATTEND, RETURN))
+    direct = (
+        ~planned
+        & (arrays.admit[condition] > 0.5)
+        & (ill < DIRECT)
+        & ~np.isin(why, (REATTEND, RETURN))
+    )
     direct |= (why == RETURN) & (ill < RETURN_DIRECT)
     cardiac = np.isin(arrays.service[condition], ("CSURG",)) & planned
     start = np.where(planned | direct, WARD, ED_EARLY)
-    start = np.where((cardiac & (rng.random(n) < 0.85)) | (direct & (rng.random(n) < 0.1)), ICU, start)
+    start = np.where(
+        (cardiac & (rng.random(n) < 0.85)) | (direct & (rng.random(n) < 0.1)), ICU, start
+    )
     target = np.clip(arrays.admit[condition], 0.005, 0.995)
-    logit = np.log(target / (1 - target)) + 0.012 * (age - arrays.age_mean[condition]) + 0.06 * (burden - 4)
+    logit = (
+        np.log(target / (1 - target))
+        + 0.012 * (age - arrays.age_mean[condition])
+        + 0.06 * (burden - 4)
+    )
     admit = 1 / (1 + np.exp(-logit))
     admit = np.where(why == RETURN, (RETURN_ADMITTED - RETURN_DIRECT) / (1 - RETURN_DIRECT), admit)
     again = (why == REATTEND) & returning
-    mean = arrays.severity_mean[condition] + 0.007 * (age - arrays.age_mean[condition]) + 0.04 * np.minimum(burden - 4, 5)
+    mean = (
+        arrays.severity_mean[condition]
+        + 0.007 * (age - arrays.age_mean[condition])
+        + 0.04 * np.minimum(burden - 4, 5)
+    )
     mean = np.where(planned, 0.75 * mean, mean)
     frail = np.exp(0.035 * (age - 70) + 0.1 * np.minimum(burden - 4, 6))
     return Encounters(
@@ -204,7 +249,7 @@ def _encounters(
     )
 
 
-def rates_of(arrays: Arrays, encounters: Encounters, rng: np.random.Generator) -> Rates:
+def rates_of(arrays: Arrays, encounters: Encounters, *, rng: np.random.Generator) -> Rates:
     """Hourly rates of each encounter's chain from its condition, age, burden and the person."""
     condition, burden = encounters.condition, encounters.chronic.sum(axis=1)
     older = (encounters.age - 60) / 10
@@ -256,7 +301,14 @@ def _after_hospital(encounters: Encounters, draw: Floats) -> Ints:
 
 def _after_ed(encounters: Encounters, draw: Floats) -> Ints:
     late = np.clip(0.33 + 0.05 * encounters.chronic.sum(axis=1), 0, 0.6)
-    return _branch(draw, [(encounters.p_reattend, REATTEND), (0.02 * encounters.p_home_death, HOME_DEATH), (late, LATE)])
+    return _branch(
+        draw,
+        [
+            (encounters.p_reattend, REATTEND),
+            (0.02 * encounters.p_home_death, HOME_DEATH),
+            (late, LATE),
+        ],
+    )
 
 
 def _branch(draw: Floats, branches: list[tuple[Floats, int]]) -> Ints:
@@ -290,16 +342,33 @@ def _next_encounters(
     delay = _delays(why, rng)
     start_s = ends.left_s[rows] + delay
     age = before.age[rows] + delay / (365.25 * DAY_S)
-    condition = _next_conditions(arrays, (before.condition[rows], age, subjects.female[subject]), (before.chronic[rows], why), rng)
+    condition = _next_conditions(
+        arrays,
+        (before.condition[rows], age, subjects.female[subject]),
+        (before.chronic[rows], why),
+        rng,
+    )
     chronic = before.chronic[rows].copy()
     female = subjects.female[subject]
-    chronic = np.where((why == LATE)[:, None], _with_comorbidities(arrays, (condition, age, female, chronic), rng), chronic)
+    chronic = np.where(
+        (why == LATE)[:, None],
+        _with_comorbidities(arrays, (condition, age, female, chronic), rng),
+        chronic,
+    )
     chronic[np.arange(len(rows)), condition] = False
-    planned = (why == PLANNED) | ((why == LATE) & (rng.random(len(rows)) < arrays.elective[condition]))
-    start_s = np.where(planned, start_s // DAY_S * DAY_S + 7 * HOUR_S + 60 * rng.integers(0, 240, len(rows)), start_s)
+    planned = (why == PLANNED) | (
+        (why == LATE) & (rng.random(len(rows)) < arrays.elective[condition])
+    )
+    start_s = np.where(
+        planned,
+        start_s // DAY_S * DAY_S + 7 * HOUR_S + 60 * rng.integers(0, 240, len(rows)),
+        start_s,
+    )
     # An ED return of the window keeps its subject inside it; a new hospital stay opens its own.
     returning = (why == RETURN) | ((why == REATTEND) & before.returning[rows])
-    return _encounters(arrays, (subject, condition, age, chronic), (planned, start_s, why, returning), rng)
+    return _encounters(
+        arrays, (subject, condition, age, chronic), (planned, start_s, why, returning), rng
+    )
 
 
 def _delays(why: Ints, rng: np.random.Generator) -> Ints:
@@ -310,11 +379,15 @@ def _delays(why: Ints, rng: np.random.Generator) -> Ints:
     # Arrival and admission may be hours apart: nobody arrives on the last day of a window.
     days = np.where((days > 29) & (days <= 30), days - 1, days)
     days = np.clip(np.where(days > 59, days - 1, days), 0.25, None)
-    hours = -REATTEND_MEAN_H * np.log1p(draw * np.expm1(-(REATTEND_HOURS - 1.5) / REATTEND_MEAN_H)) + 1
+    hours = (
+        -REATTEND_MEAN_H * np.log1p(draw * np.expm1(-(REATTEND_HOURS - 1.5) / REATTEND_MEAN_H)) + 1
+    )
     planned = rng.integers(PLANNED_FROM_D, PLANNED_TO_D, n).astype(float)
     planned = np.select([planned == 29, planned == 30], [28.0, 31.0], planned)
     late = 61 + rng.exponential(300, n)
-    days = np.select([why == RETURN, why == REATTEND, why == PLANNED], [days, hours / 24, planned], late)
+    days = np.select(
+        [why == RETURN, why == REATTEND, why == PLANNED], [days, hours / 24, planned], late
+    )
     return np.asarray((days * DAY_S // 60 * 60).astype(np.int64))
 
 
@@ -331,7 +404,9 @@ def _next_conditions(
     sex = np.where(female[:, None], arrays.female, 1 - arrays.female)
     score = np.log(arrays.weight + 1e-12) - 0.5 * z**2 - np.log(arrays.age_sd) + np.log(sex + 1e-12)
     score = score + chronic.astype(float) @ arrays.odds.T
-    score = score + np.where((why == PLANNED)[:, None], np.log(arrays.elective + 0.02), np.log(1.02 - arrays.elective))
+    score = score + np.where(
+        (why == PLANNED)[:, None], np.log(arrays.elective + 0.02), np.log(1.02 - arrays.elective)
+    )
     fresh = (score + rng.gumbel(size=score.shape)).argmax(axis=1)
     elective = arrays.elective[condition] > 0.5
     again = np.select([why == RETURN, why == REATTEND, why == PLANNED], [0.45, 0.7, 0.8], 0.2)

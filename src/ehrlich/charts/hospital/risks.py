@@ -136,7 +136,7 @@ class Rows:
     start_s: Ints
 
 
-def stays_longer(rows: Rows, ahead: Horizons, deadline_s: Ints) -> Floats:
+def stays_longer(rows: Rows, ahead: Horizons, *, deadline_s: Ints) -> Floats:
     """P(still in hospital `deadline_s` seconds after the start of the encounter)."""
     step, share = deadline_s // HOUR_S, (deadline_s % HOUR_S) / HOUR_S
     gone = np.zeros(len(rows.hour))
@@ -157,7 +157,7 @@ def _reach(table: Floats, rows: Rows, steps: Ints) -> Floats:
     return np.asarray(table[np.clip(steps, 0, len(table) - 1), rows.encounter, rows.state])
 
 
-def dies_within(rows: Rows, ahead: Horizons, days: int, home_death: Floats) -> Floats:
+def dies_within(rows: Rows, ahead: Horizons, *, days: int, home_death: Floats) -> Floats:
     """P(death within `days` of the hour, in this stay or at home before another encounter)."""
     steps = 24 * days
     risk = np.asarray(ahead.dead[steps, rows.encounter, rows.state]).copy()
@@ -179,7 +179,7 @@ def home_death_by(day: Ints) -> Floats:
     return np.asarray(-np.expm1(-day / HOME_DEATH_MEAN_D) / whole)
 
 
-def icu_stays(rows: Rows, survival: Floats, deadline_s: Ints) -> Floats:
+def icu_stays(rows: Rows, survival: Floats, *, deadline_s: Ints) -> Floats:
     """P(the ICU stay lasts until at least `deadline_s` seconds after the start of the encounter)."""
     step, second = deadline_s // HOUR_S, deadline_s % HOUR_S
     level = rows.state - ICU * LEVELS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ehrlich.base.parallel import map_jobs
 from ehrlich.base.progress import progress_bar
 from ehrlich.base.store import (
     Manifest,
+    edge_fingerprint,
     fingerprint,
     open_output,
     read_manifest,
@@ -64,10 +65,9 @@ class HospitalConfig:
 
 def run(config: HospitalConfig, out: Path) -> Manifest:
     """Write the hospital under `out`; returns what its manifest says."""
-    if config.size < 1:
-        raise ConfigError("a hospital needs patients", where="--patients", got=str(config.size), expected="1 or more")
+    plan(config)
     book = load_textbook(config.textbook)
-    manifest = Manifest(step=STEP, data_use=DataUse.SYNTHETIC, config=settings(config), seed=config.seed)
+    manifest = _manifest(config)
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
         return read_manifest(out)
     jobs = _jobs(config, out)
@@ -77,43 +77,61 @@ def run(config: HospitalConfig, out: Path) -> Manifest:
         part = out / PARTS / f"{name.replace('/', '.')}.csv.gz"
         with write_aside(part) as aside:
             aside.write_bytes(member(frame))
-        write_table(out / f"{name}.csv.gz", name, [part])
+        write_table(out / f"{name}.csv.gz", name, parts=[part])
     for name in TABLES:
-        write_table(out / f"{name}.csv.gz", name, (job.path(name) for job in jobs))
+        write_table(out / f"{name}.csv.gz", name, parts=(job.path(name) for job in jobs))
     for name in TRUTH:
         join_parquet(out / f"{name}.parquet", [job.path(name) for job in jobs])
     with write_aside(out / "README.md") as aside:
         aside.write_text(README, encoding="utf-8")
     shutil.rmtree(out / PARTS)
-    manifest = Manifest(
-        step=STEP,
-        data_use=DataUse.SYNTHETIC,
-        config=settings(config),
-        seed=config.seed,
-        counts={"patients": config.size} | {k: dict(sorted(v.items())) for k, v in counts.items()},
-        versions=versions_of(["numpy", "polars"]),
-    )
-    write_manifest(out, manifest)
-    return manifest
+    made = {kind: dict(sorted(numbers.items())) for kind, numbers in counts.items()}
+    finished = replace(manifest, counts={"patients": config.size, **made, "files": _files(out)})
+    write_manifest(out, finished)
+    return finished
 
 
-def dry_run(config: HospitalConfig, out: Path) -> dict[str, Any]:
-    """What `run` would write, without writing it."""
+def _files(out: Path) -> dict[str, Any]:
+    """Every table's fingerprint, by which a reader knows that all of them are ours."""
+    paths = sorted(out.glob("*/*.csv.gz"))
+    return {path.relative_to(out).as_posix(): edge_fingerprint(path) for path in paths}
+
+
+def plan(config: HospitalConfig) -> Manifest:
+    """What `run` would write: its manifest with counts of patients, blocks and files only."""
+    if config.size < 1:
+        raise ConfigError(
+            "a hospital needs patients",
+            where="--patients",
+            got=str(config.size),
+            expected="1 or more",
+        )
     load_textbook(config.textbook)
-    names = [f"{name}.csv.gz" for name in sorted((*TABLES, *SHARED))] + [f"{name}.parquet" for name in TRUTH]
-    return {
-        "out": str(out),
+    counts = {
         "patients": config.size,
-        "blocks": len(_jobs(config, out)),
-        "files": [*names, "README.md", "manifest.json"],
-        "config": settings(config),
+        "blocks": len(_jobs(config, Path())),
+        "files": len((*TABLES, *SHARED, *TRUTH)) + 2,
     }
+    return replace(_manifest(config), counts=counts)
+
+
+def _manifest(config: HospitalConfig) -> Manifest:
+    return Manifest(
+        STEP,
+        DataUse.SYNTHETIC,
+        settings(config),
+        seed=config.seed,
+        versions=versions_of(("numpy", "polars")),
+    )
 
 
 def settings(config: HospitalConfig) -> dict[str, Any]:
     """What changes the result: size, seed (kept apart), defects, and the textbook's own text."""
     root = config.textbook or TEXTBOOK
-    texts = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.rglob("*.yaml"))}
+    texts = {
+        str(p.relative_to(root)): p.read_text(encoding="utf-8")
+        for p in sorted(root.rglob("*.yaml"))
+    }
     return {"patients": config.size, "defects": config.defects, "textbook": fingerprint(texts)}
 
 

@@ -102,18 +102,22 @@ class Scene:
         """Row of the hourly columns at a time (clipped to the encounter)."""
         hour = (time_s - self.encounters.start_s[encounter]) // HOUR_S
         last = self.hours_from[encounter + 1] - 1
-        return np.asarray(np.clip(self.hours_from[encounter] + hour, self.hours_from[encounter], last))
+        return np.asarray(
+            np.clip(self.hours_from[encounter] + hour, self.hours_from[encounter], last)
+        )
 
 
 def scrambled(base: int, position: Ints) -> Ints:
     """Ids of eight digits, unique by position, that do not look counted; wider after ten million."""
     lap, within = position // SPAN, position % SPAN
-    return np.asarray(base + lap * 100_000_000 + (within * STEP + SHIFT * (base // 1_000_000)) % SPAN)
+    return np.asarray(
+        base + lap * 100_000_000 + (within * STEP + SHIFT * (base // 1_000_000)) % SPAN
+    )
 
 
-def build_scene(arrays: Arrays, number: int, n: int, rng: np.random.Generator) -> Scene:
+def build_scene(arrays: Arrays, number: int, *, n: int, rng: np.random.Generator) -> Scene:
     """Draw a block of n subjects and lay it out."""
-    subjects, encounters, chain, path, ends = draw_block(arrays, n, rng)
+    subjects, encounters, chain, path, ends = draw_block(arrays, n, rng=rng)
     order = np.lexsort((encounters.start_s, encounters.subject))
     encounters, chain, ends = (_take(part, order) for part in (encounters, chain, ends))
     path = _reordered(path, order)
@@ -123,7 +127,9 @@ def build_scene(arrays: Arrays, number: int, n: int, rng: np.random.Generator) -
     severity, place, ready, hours_from = _hourly(path, ends, m)
     left_ed = _ed_out(path, encounters, m)
     boarding = 60 * rng.integers(10, 130, m)
-    admit_s = np.where(from_ed, np.maximum(left_ed - boarding, encounters.start_s + 600), encounters.start_s)
+    admit_s = np.where(
+        from_ed, np.maximum(left_ed - boarding, encounters.start_s + 600), encounters.start_s
+    )
     scene = Scene(
         arrays=arrays,
         number=number,
@@ -135,7 +141,9 @@ def build_scene(arrays: Arrays, number: int, n: int, rng: np.random.Generator) -
         subject_id=scrambled(SUBJECT_BASE, number * BLOCK + np.arange(n)),
         hadm_id=np.where(ends.admitted, scrambled(HADM_BASE, position), -1),
         ed_id=np.where(from_ed, scrambled(STAY_BASE, number * BLOCK * 60 + np.arange(m)), -1),
-        admit_s=np.where(ends.admitted, np.minimum(admit_s, np.where(from_ed, left_ed, admit_s)), -1),
+        admit_s=np.where(
+            ends.admitted, np.minimum(admit_s, np.where(from_ed, left_ed, admit_s)), -1
+        ),
         ed_out_s=np.where(from_ed, left_ed, -1),
         hours_from=hours_from,
         severity=severity,
@@ -171,7 +179,9 @@ def _hourly(path: Path, ends: Ends, m: int) -> tuple[Ints, Ints, Bools, Ints]:
     waits = np.where(final, ends.leave_step[path.encounter] - (path.last - 1), 0)
     length = path.last - path.first
     rows = np.repeat(np.arange(len(length)), length + waits)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(length + waits) - length - waits, length + waits)
+    within = np.arange(len(rows)) - np.repeat(
+        np.cumsum(length + waits) - length - waits, length + waits
+    )
     hours = np.bincount(path.encounter, weights=length + waits, minlength=m).astype(np.int64)
     place = np.maximum(path.state[rows] // LEVELS - 1, 0) + 1
     return (
@@ -184,7 +194,9 @@ def _hourly(path: Path, ends: Ends, m: int) -> tuple[Ints, Ints, Bools, Ints]:
 
 def _ed_out(path: Path, encounters: Encounters, m: int) -> Ints:
     """Second at which the ED is left (whole minute); the start where there was no ED."""
-    in_ed = (path.state < WARD * LEVELS) & ((path.after >= WARD * LEVELS) | (path.after >= TRANSIENT))
+    in_ed = (path.state < WARD * LEVELS) & (
+        (path.after >= WARD * LEVELS) | (path.after >= TRANSIENT)
+    )
     out = encounters.start_s.copy()
     rows = np.flatnonzero(in_ed)
     who = path.encounter[rows]
@@ -212,7 +224,9 @@ def _problems(
     n = len(encounters.subject)
     who, disease = np.nonzero(encounters.chronic)
     started, started_with, onset = _complications(arrays, encounters, path, rng)
-    known = encounters.chronic[started, started_with] | (encounters.condition[started] == started_with)
+    known = encounters.chronic[started, started_with] | (
+        encounters.condition[started] == started_with
+    )
     fresh = ~known
     started, started_with, onset = started[fresh], started_with[fresh], onset[fresh]
     _, first = np.unique(started * len(arrays.keys) + started_with, return_index=True)
@@ -229,7 +243,9 @@ def _complications(
     arrays: Arrays, encounters: Encounters, path: Path, rng: np.random.Generator
 ) -> tuple[Ints, Ints, Ints]:
     """Which turns for the worse were a complication, and which one."""
-    worse = np.flatnonzero((path.state >= WARD * LEVELS) & (path.after == path.state + 1) & (path.after < TRANSIENT))
+    worse = np.flatnonzero(
+        (path.state >= WARD * LEVELS) & (path.after == path.state + 1) & (path.after < TRANSIENT)
+    )
     who, level = path.encounter[worse], path.state[worse] % LEVELS
     condition = encounters.condition[who]
     rate = arrays.complication_rate[condition, level]
@@ -261,7 +277,9 @@ def _places(path: Path, encounters: Encounters, ends: Ends) -> Spells:
     end_s = encounters.start_s[who] + HOUR_S * (path.last[last] - 1) + path.second[last]
     end_s = np.where((place[first] == 1) | (path.after[last] == DEAD), end_s // 60 * 60, end_s)
     end_s = np.where(path.after[last] >= TRANSIENT, ends.left_s[who], end_s)
-    start_s = np.where(np.append(True, np.diff(who) > 0), encounters.start_s[who], np.append(0, end_s[:-1]))
+    start_s = np.where(
+        np.append(True, np.diff(who) > 0), encounters.start_s[who], np.append(0, end_s[:-1])
+    )
     return Spells(who, start_s, end_s, place[first])
 
 
@@ -280,7 +298,9 @@ def _support(scene: Scene, kind: int, rng: np.random.Generator) -> Spells:
     level = scene.severity
     on = in_icu & (level >= rule[encounter, 0]) & willing[encounter]
     off = ~in_icu | (level < rule[encounter, 0] - 1)
-    first = np.concatenate([[True], np.diff(encounter) > 0]) if len(encounter) else np.zeros(0, bool)
+    first = (
+        np.concatenate([[True], np.diff(encounter) > 0]) if len(encounter) else np.zeros(0, bool)
+    )
     row = np.arange(len(encounter))
     last_on = np.maximum.accumulate(np.where(on, row, -1))
     last_off = np.maximum.accumulate(np.where((off | first) & ~on, row, -1))
@@ -302,11 +322,13 @@ def _cut_at_encounters(begin: Ints, end: Ints, encounter: Ints) -> tuple[Ints, I
     if not begin.size:
         return begin, end
     boundary = np.flatnonzero(np.diff(encounter) > 0) + 1
-    inside = boundary[(np.searchsorted(begin, boundary, "left") - np.searchsorted(end, boundary, "right")) > 0]
+    inside = boundary[
+        (np.searchsorted(begin, boundary, "left") - np.searchsorted(end, boundary, "right")) > 0
+    ]
     return np.sort(np.concatenate([begin, inside])), np.sort(np.concatenate([end, inside]))
 
 
-def every(start_s: Ints, end_s: Ints, period_s: Ints | int) -> tuple[Ints, Ints]:
+def every(start_s: Ints, end_s: Ints, *, period_s: Ints | int) -> tuple[Ints, Ints]:
     """(row, time) at start, start + period, ... before end, for every row."""
     period = np.broadcast_to(np.asarray(period_s), start_s.shape)
     count = np.maximum((end_s - start_s + period - 1) // period, 0)

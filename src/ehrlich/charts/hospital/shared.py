@@ -18,12 +18,21 @@ def shared_tables(book: Textbook) -> Tables:
         for version, code in ((9, p.icd9), (10, p.icd10))
     }
     return {
-        "hosp/d_hcpcs": table("hosp/d_hcpcs", {"code": [OBSERVATION[0]], "long_description": [OBSERVATION[1]], "short_description": [OBSERVATION[2]]}),
+        "hosp/d_hcpcs": table(
+            "hosp/d_hcpcs",
+            {
+                "code": [OBSERVATION[0]],
+                "long_description": [OBSERVATION[1]],
+                "short_description": [OBSERVATION[2]],
+            },
+        ),
         "hosp/d_icd_diagnoses": _titles("hosp/d_icd_diagnoses", dict(book.titles)),
         "hosp/d_icd_procedures": _titles("hosp/d_icd_procedures", procedures),
         "hosp/d_labitems": _labs(book),
         "hosp/provider": table("hosp/provider", {"provider_id": sorted(provider_ids())}),
-        "icu/caregiver": table("icu/caregiver", {"caregiver_id": [10_003 + 53 * i for i in range(CAREGIVERS)]}),
+        "icu/caregiver": table(
+            "icu/caregiver", {"caregiver_id": [10_003 + 53 * i for i in range(CAREGIVERS)]}
+        ),
         "icu/d_items": _items(book),
     }
 
@@ -42,19 +51,57 @@ def _titles(name: str, titles: dict[tuple[int, str], str]) -> pl.DataFrame:
 
 def _labs(book: Textbook) -> pl.DataFrame:
     labs = sorted(book.labs.values(), key=lambda lab: lab.itemid)
-    columns = {name: [getattr(lab, name) for lab in labs] for name in ("itemid", "label", "fluid", "category")}
+    columns = {
+        name: [getattr(lab, name) for lab in labs]
+        for name in ("itemid", "label", "fluid", "category")
+    }
     return table("hosp/d_labitems", columns)
 
 
 def _items(book: Textbook) -> pl.DataFrame:
     vitals = [
-        (v.itemid, v.label, v.abbreviation, "chartevents", v.category, v.unitname, "Numeric", None, None)
+        (
+            v.itemid,
+            v.label,
+            v.abbreviation,
+            "chartevents",
+            v.category,
+            v.unitname,
+            "Numeric",
+            None,
+            None,
+        )
         for v in book.vitals.values()
     ]
     others = [
-        (i.itemid, i.label, i.abbreviation, i.linksto, i.category, i.unitname, i.param_type, i.low, i.high)
+        (
+            i.itemid,
+            i.label,
+            i.abbreviation,
+            i.linksto,
+            i.category,
+            i.unitname,
+            i.param_type,
+            i.low,
+            i.high,
+        )
         for i in book.icu_items.values()
     ]
-    names = ("itemid", "label", "abbreviation", "linksto", "category", "unitname", "param_type", "lownormalvalue", "highnormalvalue")
-    frame = pl.DataFrame(sorted(vitals + others, key=lambda row: row[0]), schema=list(names), orient="row", infer_schema_length=None)
+    names = (
+        "itemid",
+        "label",
+        "abbreviation",
+        "linksto",
+        "category",
+        "unitname",
+        "param_type",
+        "lownormalvalue",
+        "highnormalvalue",
+    )
+    frame = pl.DataFrame(
+        sorted(vitals + others, key=lambda row: row[0]),
+        schema=list(names),
+        orient="row",
+        infer_schema_length=None,
+    )
     return table("icu/d_items", frame.to_dict())

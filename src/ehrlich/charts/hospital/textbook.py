@@ -67,7 +67,12 @@ class IcuItem(Model):
     label: str
     abbreviation: str
     linksto: Literal[
-        "chartevents", "inputevents", "ingredientevents", "outputevents", "procedureevents", "datetimeevents"
+        "chartevents",
+        "inputevents",
+        "ingredientevents",
+        "outputevents",
+        "procedureevents",
+        "datetimeevents",
     ]
     category: str
     unitname: str | None = None
@@ -398,14 +403,18 @@ def load_textbook(folder: Path | None = None) -> Textbook:
         antibiotics=antibiotics,
         specimens=_by_key(Specimen, catalog / "specimens.yaml"),
         exams=_by_key(Exam, catalog / "exams.yaml"),
-        titles={(t.version, t.code): t.title for _, t in _read(IcdTitle, catalog / "icd_titles.yaml")},
+        titles={
+            (t.version, t.code): t.title for _, t in _read(IcdTitle, catalog / "icd_titles.yaml")
+        },
         places=validate(Places, document, where=str(catalog / "places.yaml"), lines=lines),
     )
     _check_references(book, places)
     return book
 
 
-def _items(path: Path, document: object, lines: Mapping[Location, int]) -> Iterator[tuple[str, Any, dict[Location, int]]]:
+def _items(
+    path: Path, document: object, lines: Mapping[Location, int]
+) -> Iterator[tuple[str, Any, dict[Location, int]]]:
     """(place, item, lines below the item) of a YAML list."""
     if not isinstance(document, list):
         raise ConfigError("is not a list", where=str(path), expected="a YAML list of items")
@@ -432,7 +441,9 @@ def _by_key(model: type[ItemT], path: Path) -> dict[str, ItemT]:
 
 def _put(found: dict[str, ItemT], key: str, item: ItemT, place: str) -> None:
     if key in found:
-        raise ConfigError(f"the key '{key}' stands twice", where=place, do="Keys are unique in a catalog.")
+        raise ConfigError(
+            f"the key '{key}' stands twice", where=place, do="Keys are unique in a catalog."
+        )
     found[key] = item
 
 
@@ -442,7 +453,8 @@ def _read_organisms(path: Path) -> tuple[dict[str, Organism], dict[str, Antibiot
     if not isinstance(document, dict) or set(document) != {"organisms", "antibiotics"}:
         raise ConfigError("has other parts", where=str(path), expected="organisms and antibiotics")
     below = {
-        part: {loc[1:]: line for loc, line in lines.items() if loc and loc[0] == part} for part in document
+        part: {loc[1:]: line for loc, line in lines.items() if loc and loc[0] == part}
+        for part in document
     }
     organisms: dict[str, Organism] = {}
     antibiotics: dict[str, Antibiotic] = {}
@@ -459,16 +471,25 @@ def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
     for organism in book.organisms.values():
         _known(organism.antibiotics, book.antibiotics, "antibiotic", f"organism {organism.key}")
     for drug in book.drugs.values():
-        _known([drug.icu_item] if drug.icu_item else [], book.icu_items, "ICU item", f"drug {drug.key}")
+        _known(
+            [drug.icu_item] if drug.icu_item else [], book.icu_items, "ICU item", f"drug {drug.key}"
+        )
     for standing in book.places.standing_drugs:
-        _known([standing.drug, *standing.not_with], book.drugs, "drug", "places.yaml, standing_drugs")
+        _known(
+            [standing.drug, *standing.not_with], book.drugs, "drug", "places.yaml, standing_drugs"
+        )
     tests = {*book.labs, *(lab.panel for lab in book.labs.values())}
     for condition in book.conditions.values():
         place = places[condition.key]
         for kind, names, known in _references(book, condition):
             _known(names, known, kind, f"{place}, condition {condition.key}")
         _known(condition.tests, tests, "panel or lab", f"{place}, condition {condition.key}")
-        _known(condition.services, book.places.services, "service", f"{place}, condition {condition.key}")
+        _known(
+            condition.services,
+            book.places.services,
+            "service",
+            f"{place}, condition {condition.key}",
+        )
 
 
 def _references(book: Textbook, of: Condition) -> list[tuple[str, Iterable[str], Iterable[str]]]:

@@ -104,7 +104,12 @@ def _hours(scene: Scene, stays: Stays) -> pl.DataFrame:
     icu_row = _fill_icu(scene, stays, hidden, found)
     stay_id = np.where(hidden.place == 1, scene.ed_id[hidden.encounter], -1)
     stay_id = np.where(icu_row >= 0, stays.transfer_id[np.maximum(icu_row, 0)], stay_id)
-    return _frame(scene, (hidden.encounter, time_s, hidden.place, hidden.state % LEVELS), (stay_id, "hour"), found)
+    return _frame(
+        scene,
+        (hidden.encounter, time_s, hidden.place, hidden.state % LEVELS),
+        (stay_id, "hour"),
+        found,
+    )
 
 
 def _frame(
@@ -152,7 +157,9 @@ def _fill_ward(scene: Scene, hidden: Hidden, found: dict[str, Floats], time_s: I
     rows = np.flatnonzero(inside & ~hidden.ready)
     waiting = np.flatnonzero(inside & hidden.ready)
     mortality = risks.death_in_hospital(matrix)
-    found["inpatient_mortality"][rows] = mortality[number[hidden.encounter[rows]], hidden.state[rows]]
+    found["inpatient_mortality"][rows] = mortality[
+        number[hidden.encounter[rows]], hidden.state[rows]
+    ]
     found["inpatient_mortality"][waiting] = 0.0
     ahead = risks.horizons(matrix, 24 * max(STAY_DAYS) + 26)
     admit = (scene.admit_s - scene.encounters.start_s)[hidden.encounter]
@@ -162,7 +169,7 @@ def _fill_ward(scene: Scene, hidden: Hidden, found: dict[str, Floats], time_s: I
         # Times are recorded to the minute below: leaving counts up to 59 s after the deadline.
         deadline = admit + days * risks.DAY_S + 59
         name = f"length_of_stay_{days}d"
-        found[name][rows] = risks.stays_longer(of, ahead, deadline[rows])
+        found[name][rows] = risks.stays_longer(of, ahead, deadline_s=deadline[rows])
         found[name][waiting] = risks.waits_longer(leave[waiting], deadline[waiting])
         over = inside & (HOUR_S * hidden.hour >= deadline)
         found[name][over] = 1.0
@@ -170,7 +177,12 @@ def _fill_ward(scene: Scene, hidden: Hidden, found: dict[str, Floats], time_s: I
 
 def _rows(scene: Scene, hidden: Hidden, rows: Ints, number: Ints) -> risks.Rows:
     encounter = hidden.encounter[rows]
-    return risks.Rows(number[encounter], hidden.hour[rows], hidden.state[rows], scene.encounters.start_s[encounter])
+    return risks.Rows(
+        number[encounter],
+        hidden.hour[rows],
+        hidden.state[rows],
+        scene.encounters.start_s[encounter],
+    )
 
 
 def _fill_icu(scene: Scene, stays: Stays, hidden: Hidden, found: dict[str, Floats]) -> Ints:
@@ -181,7 +193,9 @@ def _fill_icu(scene: Scene, stays: Stays, hidden: Hidden, found: dict[str, Float
     if not rows.size:
         return spell
     of = stays.icu_row
-    entered_hour = (spells.start_s[of] - scene.encounters.start_s[spells.encounter[of]] + HOUR_S - 1) // HOUR_S
+    entered_hour = (
+        spells.start_s[of] - scene.encounters.start_s[spells.encounter[of]] + HOUR_S - 1
+    ) // HOUR_S
     key = spells.encounter[of] * (1 << 32) + entered_hour
     at = np.searchsorted(key, hidden.encounter[rows] * (1 << 32) + hidden.hour[rows], "right") - 1
     spell[rows] = of[at]
@@ -193,11 +207,15 @@ def _fill_icu(scene: Scene, stays: Stays, hidden: Hidden, found: dict[str, Float
     asked = _rows(scene, hidden, rows, number)
     home_death = scene.encounters.p_home_death[patients]
     for days in DEATH_DAYS:
-        found[f"icu_mortality_{days}d"][rows] = risks.dies_within(asked, ahead, days, home_death)
+        found[f"icu_mortality_{days}d"][rows] = risks.dies_within(
+            asked, ahead, days=days, home_death=home_death
+        )
     survival = risks.icu_survival(matrix, 24 * max(ICU_DAYS) + 2)
     since = (spells.start_s - scene.encounters.start_s[spells.encounter])[spell[rows]]
     for days in ICU_DAYS:
-        found[f"icu_stay_{days}d"][rows] = risks.icu_stays(asked, survival, since + days * risks.DAY_S)
+        found[f"icu_stay_{days}d"][rows] = risks.icu_stays(
+            asked, survival, deadline_s=since + days * risks.DAY_S
+        )
     return spell
 
 
@@ -207,7 +225,10 @@ def readmission(scene: Scene, days: int) -> Floats:
     unplanned = -np.expm1(-min(days, RETURN_DAYS) / RETURN_MEAN_D) / whole
     # Planned returns fall on whole days; those drawn on day 29 come a day early, on day 30 a day late.
     planned = (min(days, PLANNED_TO_D) - PLANNED_FROM_D) / (PLANNED_TO_D - PLANNED_FROM_D)
-    risk = scene.encounters.p_return * RETURN_ADMITTED * unplanned + scene.encounters.p_planned * planned
+    risk = (
+        scene.encounters.p_return * RETURN_ADMITTED * unplanned
+        + scene.encounters.p_planned * planned
+    )
     return np.asarray(np.where(_last_round(scene), 0.0, risk))
 
 
@@ -232,12 +253,18 @@ def _exits(scene: Scene, stays: Stays) -> pl.DataFrame:
     hour = (spells.end_s[icu] - scene.encounters.start_s[who]) // HOUR_S
     row = np.minimum(scene.hours_from[who] + hour, last_row[who])
     # The state on the ward is the one of the first whole hour there.
-    ward = np.minimum(scene.hours_from[who] + (spells.end_s[icu] - scene.encounters.start_s[who] + HOUR_S - 1) // HOUR_S, last_row[who])
+    ward = np.minimum(
+        scene.hours_from[who]
+        + (spells.end_s[icu] - scene.encounters.start_s[who] + HOUR_S - 1) // HOUR_S,
+        last_row[who],
+    )
     again = _icu_again(scene.chain, who)[np.arange(len(who)), scene.severity[ward]]
     encounter = np.concatenate([from_ed, from_hospital, who])
     found = {name: np.full(len(encounter), np.nan) for name in OUTCOMES}
     a, b = len(from_ed), len(from_ed) + len(from_hospital)
-    found["ed_reattendance_3d"][:a] = np.where(_last_round(scene), 0.0, scene.encounters.p_reattend)[from_ed]
+    found["ed_reattendance_3d"][:a] = np.where(
+        _last_round(scene), 0.0, scene.encounters.p_reattend
+    )[from_ed]
     for days in (30, 60):
         found[f"readmission_{days}d"][a:b] = readmission(scene, days)[from_hospital]
     found["icu_readmission"][b:] = again

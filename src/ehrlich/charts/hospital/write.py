@@ -23,7 +23,9 @@ LEVEL = 1
 
 def member(frame: pl.DataFrame) -> bytes:
     """The rows as one gzip member, without header; no clock in it."""
-    text = frame.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S", quote_style="necessary")
+    text = frame.write_csv(
+        include_header=False, datetime_format="%Y-%m-%d %H:%M:%S", quote_style="necessary"
+    )
     return igzip.compress(text.encode(), LEVEL, mtime=0)
 
 
@@ -32,7 +34,7 @@ def header(name: str) -> bytes:
     return igzip.compress((",".join(COLUMNS[name]) + "\n").encode(), LEVEL, mtime=0)
 
 
-def write_table(path: Path, name: str, parts: Iterable[Path]) -> None:
+def write_table(path: Path, name: str, *, parts: Iterable[Path]) -> None:
     """The header and the parts of a table, one after the other, into `path`."""
     with write_aside(path) as aside, aside.open("wb") as out:
         out.write(header(name))

@@ -19,16 +19,13 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from ehrlich.base.errors import DataError
-from ehrlich.charts.readers.columns import ARROW_TYPES, SUBJECT, Kind, SourceTable
+from ehrlich.charts.readers.columns import ARROW_TYPES, SUBJECT, SourceTable
+from ehrlich.charts.readers.values import as_kinds
 
 BLOCK_BYTES = 24 << 20
-ROW = "row"
-POLARS_TYPES = {
-    Kind.TIME: pl.Datetime("us"),
-    Kind.ID: pl.Int64(),
-    Kind.NUMBER: pl.Float32(),
-    Kind.TEXT: pl.String(),
-}
+# Beyond any note: a quote that is never closed would swallow the rest of the file.
+LONGEST_RECORD = 256 << 20
+ROW = "_row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Rows of a block (`row` from 1, `subject_id`, wanted columns), and what was wrong."""
+    """Rows of a block (`_row` from 1, `subject_id`, wanted columns), and what was wrong."""
 
     rows: pl.DataFrame
     records: int
@@ -66,7 +63,7 @@ def read_header(path: Path, table: SourceTable) -> Header:
         try:
             with open_text(path) as file:
                 line = file.readline().decode("utf-8-sig", errors="replace")
-        except (OSError, EOFError, zlib.error) as exc:
+        except _damage() as exc:
             raise broken_file(path, exc) from exc
         names = [name.strip().strip('"') for name in line.rstrip("\r\n").split(",")]
     spelled = {name.lower(): name for name in names}
@@ -107,8 +104,15 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         with open_text(path) as file:
             file.readline()
             yield from _cut_blocks(file, block_bytes)
-    except (OSError, EOFError, zlib.error) as exc:
+    except _damage() as exc:
         raise broken_file(path, exc) from exc
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What a damaged or cut file raises while it is read."""
+    from isal import igzip_lib
+
+    return OSError, EOFError, zlib.error, cast(type[Exception], igzip_lib.IsalError)
 
 
 def _cut_blocks(file: IO[bytes], block_bytes: int) -> Iterator[bytes]:
@@ -119,6 +123,8 @@ def _cut_blocks(file: IO[bytes], block_bytes: int) -> Iterator[bytes]:
         if end:
             yield text[:end]
         rest = text[end:]
+        if len(rest) > LONGEST_RECORD:
+            raise EOFError(f"a row longer than {LONGEST_RECORD >> 20} MiB: a quote is not closed")
     if rest.strip():
         yield rest if rest.endswith(b"\n") else rest + b"\n"
 
@@ -137,42 +143,57 @@ def _last_record_end(text: bytes) -> int:
 
 def count_records(text: bytes) -> int:
     """Records in a block of whole records; newlines inside quotes and empty lines do not count."""
-    if b'"' not in text and b"\n\n" not in text:
+    if b'"' not in text and not _has_empty_line(text):
         return text.count(b"\n")
     bytes_ = np.frombuffer(text, dtype=np.uint8)
-    newline = bytes_ == 10
     outside = np.cumsum(bytes_ == 34, dtype=np.uint8) % 2 == 0
-    ends = np.flatnonzero(newline & outside)
+    ends = np.flatnonzero((bytes_ == 10) & outside)
     starts = np.concatenate(([0], ends[:-1] + 1)) if ends.size else ends
     lengths = ends - starts
-    return_only = (lengths == 1) & (bytes_[starts] == 13) if ends.size else lengths == 0
+    return_only = (lengths == 1) & (bytes_[starts] == 13)
     return int(((lengths > 0) & ~return_only).sum())
+
+
+def _has_empty_line(text: bytes) -> bool:
+    return text.startswith((b"\n", b"\r\n")) or b"\n\n" in text or b"\n\r\n" in text
 
 
 def parse_block(text: bytes, table: SourceTable, header: Header) -> Parsed:
     """Typed rows of a block; what could not be read is counted by reason."""
     dropped: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
-    kept = None
-    if b"\0" in text:
-        text, kept = _without_nul_records(text)
-        dropped["NUL byte in the row"] += int((~kept).sum())
-    if not text:
-        return Parsed(_empty(table), dropped.total(), dropped, unreadable)
     try:
         arrow, bad = _parse(text, header, _arrow_types(table, header))
-        frame = _as_frame(arrow, header)
+        frame = _numbered(_as_frame(arrow, header), bad, dropped)
+        records = frame.height + len(bad)
+        if b"\0" in text:
+            frame = _without_nul(frame, dropped)
     except pa.ArrowInvalid:
         arrow, bad = _parse(_as_utf8(text, unreadable), header, {})
-        frame, wrong = _cast(_as_frame(arrow, header), table)
+        frame = _numbered(_as_frame(arrow, header), bad, dropped)
+        records = frame.height + len(bad)
+        frame, wrong = as_kinds(_without_nul(frame, dropped), table)
         unreadable.update(wrong)
-    records = frame.height + len(bad) + dropped.total()
-    ordinals = np.arange(1, records + 1) if kept is None else np.flatnonzero(kept) + 1
+    return Parsed(_with_subject(frame, table, dropped), records, dropped, unreadable)
+
+
+def _numbered(frame: pl.DataFrame, bad: list[int], dropped: Counter[str]) -> pl.DataFrame:
+    """`frame` with the place of each row among all records of the block, bad ones too."""
+    ordinals = np.arange(1, frame.height + len(bad) + 1)
     if bad:
         dropped["wrong number of columns"] += len(bad)
         ordinals = np.delete(ordinals, bad)
-    frame = frame.with_columns(pl.Series(ROW, ordinals, dtype=pl.Int64))
-    return Parsed(_with_subject(frame, table, dropped), records, dropped, unreadable)
+    return frame.with_columns(pl.Series(ROW, ordinals, dtype=pl.Int64))
+
+
+def _without_nul(frame: pl.DataFrame, dropped: Counter[str]) -> pl.DataFrame:
+    """Rows none of whose texts holds a NUL byte."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    nul = pl.any_horizontal(pl.col(name).str.contains("\0", literal=True) for name in texts)
+    kept = frame.filter(~nul.fill_null(value=False)) if texts else frame
+    if lost := frame.height - kept.height:
+        dropped["NUL byte in the row"] += lost
+    return kept
 
 
 def _with_subject(frame: pl.DataFrame, table: SourceTable, dropped: Counter[str]) -> pl.DataFrame:
@@ -182,15 +203,6 @@ def _with_subject(frame: pl.DataFrame, table: SourceTable, dropped: Counter[str]
             dropped["no readable subject_id"] += lost
         frame = rows
     return frame
-
-
-def _empty(table: SourceTable) -> pl.DataFrame:
-    schema: dict[str, pl.DataType] = {ROW: pl.Int64()}
-    if table.subject:
-        schema[SUBJECT] = pl.Int64()
-    return pl.DataFrame(
-        schema=schema | {name: POLARS_TYPES[kind] for name, kind in table.kinds.items()}
-    )
 
 
 def _arrow_types(table: SourceTable, header: Header) -> dict[str, pa.DataType]:
@@ -243,69 +255,6 @@ def _as_utf8(text: bytes, unreadable: Counter[str]) -> bytes:
     return text
 
 
-def _cast(frame: pl.DataFrame, table: SourceTable) -> tuple[pl.DataFrame, Counter[str]]:
-    """Columns as their kinds; what does not fit becomes null and is counted by column."""
-    kinds = dict(table.kinds)
-    if table.subject:
-        kinds[SUBJECT] = Kind.ID
-    result = frame.with_columns(
-        lenient(name, kind) if frame.schema[name] == pl.String else _retyped(frame, name, kind)
-        for name, kind in kinds.items()
-    )
-    wrong = {
-        name: result[name].null_count() - frame[name].null_count()
-        for name, kind in kinds.items()
-        if kind is not Kind.TEXT
-    }
-    return result, Counter({f"{name} is no {kinds[name]}": n for name, n in wrong.items() if n})
-
-
-def _retyped(frame: pl.DataFrame, name: str, kind: Kind) -> pl.Expr:
-    """A column that is no text (from parquet) as `kind`; times lose their zone, as UTC."""
-    column, dtype = pl.col(name), frame.schema[name]
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    if kind is Kind.TEXT and dtype.is_temporal():
-        return column.cast(pl.Datetime("us")).dt.to_string("%Y-%m-%d %H:%M:%S")
-    if kind is Kind.TEXT and isinstance(dtype, pl.List):
-        return column.cast(pl.List(pl.String)).list.join("\n")
-    if kind is Kind.TEXT and isinstance(dtype, pl.Struct):
-        return column.struct.json_encode().alias(name)
-    if kind is Kind.TIME and not dtype.is_temporal():
-        return pl.lit(None, dtype=pl.Datetime("us")).alias(name)
-    return column.cast(POLARS_TYPES[kind], strict=False)
-
-
-def lenient(name: str, kind: Kind) -> pl.Expr:
-    """A text column as `kind`, null where it does not fit."""
-    column = pl.col(name)
-    if kind is Kind.TIME:
-        clean = column.str.strip_chars().str.replace("T", " ", literal=True)
-        return pl.coalesce(
-            clean.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
-            clean.str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", strict=False),
-            clean.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")),
-        )
-    if kind is Kind.ID:
-        whole = column.str.strip_chars().str.strip_suffix(".0")
-        return whole.cast(pl.Int64, strict=False)
-    if kind is Kind.NUMBER:
-        return column.str.strip_chars().cast(pl.Float32, strict=False)
-    return column
-
-
-def _without_nul_records(text: bytes) -> tuple[bytes, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """The block less its records that hold a NUL byte, and which records were kept."""
-    bytes_ = np.frombuffer(text, dtype=np.uint8)
-    outside = np.cumsum(bytes_ == 34, dtype=np.uint8) % 2 == 0
-    ends = np.flatnonzero((bytes_ == 10) & outside)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    filled = ends > starts
-    nul = np.add.reduceat(bytes_ == 0, starts) > 0
-    pieces = [text[a : b + 1] for a, b, bad in zip(starts, ends, nul, strict=True) if not bad]
-    return b"".join(pieces), ~nul[filled]
-
-
 def read_parquet_blocks(
     path: Path, table: SourceTable, header: Header, *, rows: int = 400_000
 ) -> Iterator[Parsed]:
@@ -315,9 +264,19 @@ def read_parquet_blocks(
     try:
         for batch in pq.ParquetFile(path).iter_batches(rows, columns=list(header.wanted.values())):
             frame = _as_frame(pa.Table.from_batches([batch]), header)
-            typed, wrong = _cast(frame, table)
+            typed, wrong = as_kinds(frame, table)
             typed = typed.with_columns(pl.Series(ROW, np.arange(1, len(batch) + 1), dtype=pl.Int64))
             dropped: Counter[str] = Counter()
             yield Parsed(_with_subject(typed, table, dropped), len(batch), dropped, wrong)
+    except (OSError, pa.ArrowInvalid) as exc:
+        raise broken_file(path, exc) from exc
+
+
+def parquet_rows(path: Path) -> int:
+    """Rows of a parquet file, as its end says. Raises DataError for a damaged file."""
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowInvalid) as exc:
         raise broken_file(path, exc) from exc

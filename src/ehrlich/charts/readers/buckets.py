@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from ehrlich.base.hashing import Ints, stable_hash
 from ehrlich.charts.readers.columns import SUBJECT
 
 PER_SPLIT = 8192
-BUCKET = "bucket"
+BUCKET = "_bucket"
 SHARES = (0.8, 0.1, 0.1)
 
 
@@ -54,6 +55,17 @@ class Buckets:
         return np.where(known[order][at] == subjects, places[at], fallback).astype(np.int32)
 
 
+def read_splits(path: Path) -> Buckets:
+    """Buckets by a subject_splits.parquet. Raises ConfigError."""
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as exc:
+        raise ConfigError(
+            "cannot be read as parquet", where=str(path), got=type(exc).__name__
+        ) from exc
+    return given_splits(frame, str(path))
+
+
 def given_splits(frame: pl.DataFrame, where: str) -> Buckets:
     """Buckets by a subject_splits table. Raises ConfigError for a subject in two splits."""
     missing = {SUBJECT, "split"} - set(frame.columns)
@@ -64,7 +76,11 @@ def given_splits(frame: pl.DataFrame, where: str) -> Buckets:
             got=", ".join(frame.columns),
             expected="columns subject_id, split",
         )
-    unique = frame.select(pl.col(SUBJECT).cast(pl.Int64), pl.col("split").cast(pl.String)).unique()
+    unique = frame.select(
+        pl.col(SUBJECT).cast(pl.Int64, strict=False), pl.col("split").cast(pl.String)
+    ).unique()
+    if unreadable := unique.height - unique.drop_nulls().height:
+        raise ConfigError(f"{unreadable} rows lack a split or an integer subject_id", where=where)
     twice = unique.height - unique[SUBJECT].n_unique()
     if twice:
         raise ConfigError(f"{twice} subjects stand in two splits", where=where)

@@ -40,6 +40,8 @@ class Time(Model):
         rules = (self.column, self.first, self.earliest, self.latest, self.year)
         if sum(bool(rule) for rule in rules) != 1:
             raise ValueError("say exactly one of column, first, earliest, latest, year")
+        if self.minus_years and not self.year:
+            raise ValueError("minus_years goes with year")
         return self
 
     def columns(self) -> Iterator[str]:
@@ -94,6 +96,7 @@ class Link(Model):
     take: Literal["first", "latest", "joined"] = "first"
     label: str | None = None
     where: dict[str, str] = {}
+    ignore_case: bool = False
 
 
 class Lookup(Model):
@@ -228,7 +231,13 @@ class Dictionary(Model):
 
     @model_validator(mode="after")
     def _known_names(self) -> Dictionary:
+        sources = [table.source for table in self.tables.values() if table.source]
+        for named in (*self.compat_order, *sources, *([self.spans.table] if self.spans else [])):
+            if named not in self.tables:
+                raise ValueError(f"no table {named}")
         for name, table in self.tables.items():
+            if not table.code.prefix and not table.code.columns:
+                raise ValueError(f"table {name}: code says neither prefix nor columns")
             for link, rule in table.links.items():
                 if rule.table not in self.tables and rule.table not in self.lookups:
                     raise ValueError(f"table {name}, link {link}: no table or lookup {rule.table}")

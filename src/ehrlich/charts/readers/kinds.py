@@ -12,15 +12,16 @@ import polars as pl
 
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import DataError
-from ehrlich.base.store import MANIFEST, read_json, read_manifest, write_aside
+from ehrlich.base.store import edge_fingerprint, read_json, write_aside
 from ehrlich.charts.code_maps import reference_tables
 from ehrlich.charts.readers.blocks import (
     count_records,
     parse_block,
+    parquet_rows,
     read_blocks,
     read_parquet_blocks,
 )
-from ehrlich.charts.readers.buckets import Buckets, Shard, given_splits
+from ehrlich.charts.readers.buckets import Buckets, Shard, read_splits
 from ehrlich.charts.readers.dictionary import Dictionary, Policy, load_dictionary, shipped
 from ehrlich.charts.readers.meds import (
     DESCRIPTIONS,
@@ -28,6 +29,7 @@ from ehrlich.charts.readers.meds import (
     MedsJob,
     MedsSource,
     build_meds_shard,
+    column_names,
     find_meds,
     meds_files,
     meds_tables,
@@ -36,7 +38,7 @@ from ehrlich.charts.readers.metadata import tables_of, write_metadata
 from ehrlich.charts.readers.partition import SourceFile, Tally
 from ehrlich.charts.readers.run import Builder, ReadConfig, Reading, dropped_in
 from ehrlich.charts.readers.shard import REFERENCES, ShardJob, build_shard
-from ehrlich.charts.readers.source import Source, edge_fingerprint, find_source
+from ehrlich.charts.readers.source import Source, find_source, own_manifest
 
 
 def find_reading(config: ReadConfig, root: Path) -> Reading:
@@ -78,8 +80,9 @@ def _stands(root: Path, dictionary: Dictionary, table: str) -> bool:
 
 def _guess_meds(root: Path) -> str:
     described = root / "metadata" / "dataset.json"
-    name = str(read_json(described).get("dataset_name", "")).lower() if described.is_file() else ""
-    columns = set(pl.read_parquet_schema(meds_files(root)[0]))
+    stated = read_json(described) if described.is_file() else {}
+    name = str(stated.get("dataset_name", "")).lower() if isinstance(stated, dict) else ""
+    columns = set(column_names(meds_files(root)[0]))
     if "mimic" in name and "row_id" not in columns:
         return "mimic_iv_meds"
     return "ehrshot_meds" if "ehrshot" in name or "omop_table" in columns else "meds"
@@ -95,11 +98,7 @@ class TableReading:
     def __post_init__(self) -> None:
         self.data_use = self.source.data_use
         splits = self.config.splits
-        self.buckets = (
-            given_splits(pl.read_parquet(splits), str(splits))
-            if splits
-            else Buckets(self.config.salt)
-        )
+        self.buckets = read_splits(splits) if splits else Buckets(self.config.salt)
         self.coverage: dict[str, int | None] = {}
 
     def settings(self) -> dict[str, Any]:
@@ -204,7 +203,9 @@ def _line(
     }
     if tally.records != measurements + completing + sum(dropped.values()):
         raise DataError(f"rows of {name} do not add up", got=str(line), do="Please report this.")
-    return line | ({"unreadable": dict(tally.unreadable)} if tally.unreadable else {})
+    return line | (
+        {"unreadable": dict(sorted(tally.unreadable.items()))} if tally.unreadable else {}
+    )
 
 
 def _totals(
@@ -230,7 +231,7 @@ def _reference(file: SourceFile) -> pl.DataFrame:
 
 def _count(path: Path) -> int:
     if path.suffix == ".parquet":
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        return parquet_rows(path)
     return sum(count_records(text) for text in read_blocks(path))
 
 
@@ -247,10 +248,9 @@ class MedsReading:
 
     def _data_use(self) -> DataUse:
         """An ehrlich timeline keeps its tag; else the dictionary's."""
-        root = self.source.root
-        if (root / MANIFEST).is_file() and read_json(root / MANIFEST).get("step") == "read":
-            return read_manifest(root).data_use
-        return self.source.dictionary.data_use.default
+        source = self.source
+        made = own_manifest(source.root, "read", [file.path for file in source.files])
+        return DataUse(made["data_use"]) if made else source.dictionary.data_use.default
 
     def settings(self) -> dict[str, Any]:
         root = self.source.root

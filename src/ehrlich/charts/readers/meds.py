@@ -15,7 +15,7 @@ from ehrlich.base.contracts import DATA, METADATA, SPLITS, measurement_schema, t
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import read_json, write_json
 from ehrlich.charts.readers.blocks import ROW, broken_file, read_header
-from ehrlich.charts.readers.buckets import Buckets, Shard, given_splits
+from ehrlich.charts.readers.buckets import Buckets, Shard, given_splits, read_splits
 from ehrlich.charts.readers.columns import SUBJECT, Kind, SourceTable
 from ehrlich.charts.readers.dictionary import Dictionary, MedsLayout, Pair
 from ehrlich.charts.readers.order import fill_ids, in_order, number_events
@@ -53,11 +53,14 @@ class MedsSource:
 def meds_files(root: Path) -> list[Path]:
     """The dataset's parquet files with data, sorted; empty where `root` is no MEDS dataset."""
     folder = root / DATA if (root / DATA).is_dir() else root
-    paths = sorted(path for path in folder.rglob("*.parquet") if METADATA not in path.parts)
-    return [path for path in paths if {"subject_id", "time", "code"} <= set(_names(path))]
+    paths = sorted(
+        path for path in folder.rglob("*.parquet") if METADATA not in path.relative_to(root).parts
+    )
+    return [path for path in paths if {"subject_id", "time", "code"} <= set(column_names(path))]
 
 
-def _names(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
+    """Columns of a parquet file. Raises DataError for a damaged one."""
     try:
         return list(pq.read_schema(path).names)
     except (OSError, pa.ArrowInvalid) as exc:
@@ -75,7 +78,7 @@ def find_meds(root: Path, dictionary: Dictionary, *, salt: int, splits: Path | N
             where=str(root),
             expected="parquet files with columns subject_id, time, code",
         )
-    names = list(dict.fromkeys(name for path in paths for name in _names(path)))
+    names = list(dict.fromkeys(name for path in paths for name in column_names(path)))
     aliases = {
         ours: found for ours, theirs in layout.columns.items()
         if (found := next((name for name in theirs if name in names), None))
@@ -100,7 +103,7 @@ def _source_files(
     wanted |= dict.fromkeys((*extra, *filter(None, [table_column])), Kind.TEXT)
     files = []
     for index, path in enumerate(paths):
-        have = set(_names(path))
+        have = set(column_names(path))
         table = SourceTable(
             MEDS, "", {name: kind for name, kind in wanted.items() if name in have}, True
         )
@@ -111,7 +114,8 @@ def _source_files(
 def _one_file_a_subject(paths: Sequence[Path]) -> pl.DataFrame:
     """(file, subject_id) of the dataset."""
     parts = [
-        pl.read_parquet(path, columns=[SUBJECT]).select(pl.col(SUBJECT).cast(pl.Int64)).unique()
+        pl.read_parquet(path, columns=[SUBJECT], glob=False)
+        .select(pl.col(SUBJECT).cast(pl.Int64, strict=False)).unique()
         .with_columns(pl.lit(index, dtype=pl.Int64).alias("file"))
         for index, path in enumerate(paths)
     ]  # fmt: skip
@@ -132,9 +136,9 @@ def _table_names(paths: Sequence[Path], layout: MedsLayout, column: str | None) 
     known = [rule.table for rule in layout.tables]
     found: set[str] = set()
     for path in paths:
-        if column and column in _names(path):
+        if column and column in column_names(path):
             found |= set(
-                pl.read_parquet(path, columns=[column])[column]
+                pl.read_parquet(path, columns=[column], glob=False)[column]
                 .cast(pl.String)
                 .drop_nulls()
                 .unique()
@@ -149,7 +153,7 @@ def _buckets(
     own = root / METADATA / "subject_splits.parquet"
     chosen = splits or (own if own.is_file() else None)
     if chosen is not None:
-        return given_splits(pl.read_parquet(chosen), str(chosen))
+        return read_splits(chosen)
     by_folder = [path.parent.name if path.parent.name in SPLITS else None for path in paths]
     if all(by_folder):
         named = pl.DataFrame(
@@ -164,7 +168,9 @@ def _descriptions(root: Path) -> pl.DataFrame | None:
     path = root / METADATA / "codes.parquet"
     if not path.is_file():
         return None
-    frame = pl.read_parquet(path)
+    if "code" not in column_names(path):
+        raise DataError("has no column code", where=str(path), expected="MEDS's codes.parquet")
+    frame = pl.read_parquet(path, glob=False)
     for name, dtype in (("description", pl.String), ("parent_codes", pl.List(pl.String))):
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=dtype).alias(name))
@@ -219,7 +225,7 @@ def build_meds_shard(job: MedsJob) -> dict[str, Any]:
 
 
 def _with_tables(rows: pl.DataFrame, job: MedsJob) -> pl.DataFrame:
-    """`rows` with `table`, `rank` and the code's `description`, worked out once a distinct code."""
+    """`rows` with `_table`, `_rank` and the code's `_description`, worked out once a distinct code."""
     rule: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
     for table in job.layout.tables:
         matches = pl.col("code").str.contains(table.pattern) if table.pattern else pl.lit(False)
@@ -228,10 +234,11 @@ def _with_tables(rows: pl.DataFrame, job: MedsJob) -> pl.DataFrame:
         rule.otherwise(pl.lit("others")).alias("_table")
     )
     if (job.spill / DESCRIPTIONS).is_file():
-        known = pl.read_parquet(job.spill / DESCRIPTIONS).select("code", "description")
+        described = pl.read_parquet(job.spill / DESCRIPTIONS, glob=False)
+        known = described.select("code", pl.col("description").alias("_description"))
         codes = codes.join(known, on="code", how="left")
     else:
-        codes = codes.with_columns(pl.lit(None, dtype=pl.String).alias("description"))
+        codes = codes.with_columns(pl.lit(None, dtype=pl.String).alias("_description"))
     rows = rows.join(codes, on="code", how="left", maintain_order="left")
     named = (
         pl.col(job.table_column)
@@ -257,9 +264,9 @@ def _contract_columns(rows: pl.DataFrame, job: MedsJob) -> list[pl.Expr]:
         "subject_id": pl.col(SUBJECT),
         "row_id": pl.col(ROW) + pl.col("_rank") * (1 << RANK_SHIFT),
         "table": pl.col("_table"),
-        "item": pl.coalesce(alias("item"), "description", last_part),
+        "item": pl.coalesce(alias("item"), "_description", last_part),
         "time": pl.col("time"), "code": pl.col("code"),
-        "numeric_value": _or_null(rows, "numeric_value", types),
+        "numeric_value": _finite(_or_null(rows, "numeric_value", types)),
         "text_value": _or_null(rows, "text_value", types),
     }  # fmt: skip
     columns = [
@@ -276,6 +283,11 @@ def _contract_columns(rows: pl.DataFrame, job: MedsJob) -> list[pl.Expr]:
 
 def _or_null(rows: pl.DataFrame, name: str, types: dict[str, pl.DataType]) -> pl.Expr:
     return pl.col(name) if name in rows.columns else pl.lit(None, dtype=types[name])
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    """NaN and infinities are no measurements."""
+    return pl.when(number.is_finite()).then(number)
 
 
 def _with_encounters(rows: pl.DataFrame, layout: MedsLayout) -> pl.DataFrame:
@@ -303,7 +315,9 @@ def spans_of(rows: pl.DataFrame, pair: Pair, column: str) -> pl.DataFrame:
         .select(SUBJECT, pl.col("time").alias("end"))
     )
     last = rows.group_by(SUBJECT).agg(pl.col("time").max().alias("_last"))
-    starts = starts.sort(SUBJECT, "start").join(last, on=SUBJECT, how="left", maintain_order="left")
+    starts = starts.sort(SUBJECT, "start", maintain_order=True).join(
+        last, on=SUBJECT, how="left", maintain_order="left"
+    )
     following = pl.col("start").shift(-1).over(SUBJECT) - pl.duration(microseconds=1)
     spans = starts.with_columns(following.alias("_next")).join_asof(
         ends.sort(SUBJECT, "end"), left_on="start", right_on="end", by=SUBJECT, strategy="forward",

@@ -65,7 +65,7 @@ def _codes(shards: Sequence[Shard], spill: Path, given: pl.DataFrame | None) -> 
 
     The description is the one that is given, else the code's first name by alphabet.
     """
-    parts = [pl.scan_parquet(spill / CODES / aside_name(shard)) for shard in shards]
+    parts = [pl.scan_parquet(spill / CODES / aside_name(shard), glob=False) for shard in shards]
     named = pl.concat(parts).group_by("code").agg(pl.col("item").min(), pl.col("rows").sum())
     merged = named.sort("code").collect()
     if given is None:
@@ -78,7 +78,7 @@ def _codes(shards: Sequence[Shard], spill: Path, given: pl.DataFrame | None) -> 
 def subject_splits(shards: Sequence[Shard], spill: Path) -> pl.DataFrame:
     """subject_id → split, sorted."""
     parts = [
-        pl.scan_parquet(spill / SUBJECTS / aside_name(shard)).with_columns(
+        pl.scan_parquet(spill / SUBJECTS / aside_name(shard), glob=False).with_columns(
             pl.lit(shard.split).alias("split")
         )
         for shard in shards

@@ -27,7 +27,7 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _subject_time_key(rows: pl.DataFrame) -> Index | None:
-    """One integer a row that orders as (subject, time, static first); None where 63 bits are few."""
+    """One integer a row that orders as (subject, time, static first); None where it overflows."""
     if rows.is_empty():
         return None
     times = rows["time"].to_physical()
@@ -66,10 +66,12 @@ def number_events(rows: pl.DataFrame, *, split_gaps: bool) -> pl.DataFrame:
     """`rows` (in order) with the column event: number of the event within the subject, from 0.
 
     An event is a run of consecutive rows of one table; with `split_gaps` (strict policy) also of
-    one encounter and stay, and within 60 minutes of the event's first row.
+    one encounter and stay, and within 60 minutes of the event's first row (static rows apart).
     """
-    same = [SUBJECT, "table", *(["encounter_id", "stay_id"] if split_gaps else [])]
-    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in same)
+    same = [pl.col(SUBJECT), pl.col("table")]
+    if split_gaps:
+        same += [pl.col("encounter_id"), pl.col("stay_id"), pl.col("time").is_null()]
+    changed = pl.any_horizontal(value.ne_missing(value.shift()) for value in same)
     starts = rows.select(changed).to_series().to_numpy().copy()
     starts[:1] = True
     if split_gaps:
@@ -112,10 +114,10 @@ def _gap_starts(times: Index, run_starts: Index) -> Index:
 def fill_ids(rows: pl.DataFrame, spans: pl.DataFrame, column: str) -> pl.DataFrame:
     """`rows` whose missing `column` (an encounter or stay) is that of the span around their time.
 
-    `spans`: subject_id, start, end, `column`. Of overlapping spans the latest begun counts.
+    `spans`: subject_id, start, end, `column`. Of several around a time the latest begun counts.
     """
     begun = (
-        spans.drop_nulls().filter(pl.col("start") <= pl.col("end")).sort(SUBJECT, "start")
+        spans.drop_nulls().filter(pl.col("start") <= pl.col("end")).sort(SUBJECT, "start", "end")
         .select(SUBJECT, "start", pl.col("end").alias("_end"), pl.col(column).alias("_in"))
     )  # fmt: skip
     lost = rows[column].is_null() & rows["time"].is_not_null()
@@ -123,8 +125,27 @@ def fill_ids(rows: pl.DataFrame, spans: pl.DataFrame, column: str) -> pl.DataFra
         return rows
     places = pl.Series("place", np.flatnonzero(lost.to_numpy()))
     orphans = rows.filter(lost).select(SUBJECT, "time").with_columns(places).sort(SUBJECT, "time")
-    found = orphans.join_asof(
-        begun, left_on="time", right_on="start", by=SUBJECT, strategy="backward",
-        check_sortedness=False,
-    ).filter(pl.col("time") <= pl.col("_end"))  # fmt: skip
+    found = _spans_around(orphans, begun)
     return rows.with_columns(rows[column].scatter(found["place"], found["_in"]).alias(column))
+
+
+def _spans_around(orphans: pl.DataFrame, begun: pl.DataFrame) -> pl.DataFrame:
+    """(place, _in) of the orphans that a span is around; `begun` is sorted by start.
+
+    Where the span begun last has ended but an earlier one has not, one step back at a time.
+    """
+    steps = begun.with_columns(
+        pl.int_range(pl.len()).over(SUBJECT).alias("_nth"),
+        pl.col("_end").cum_max().over(SUBJECT).alias("_latest"),
+    )
+    last = orphans.join_asof(
+        steps, left_on="time", right_on="start", by=SUBJECT, strategy="backward",
+        check_sortedness=False,
+    )  # fmt: skip
+    found = []
+    while not last.is_empty():
+        found.append(last.filter(pl.col("time") <= pl.col("_end")).select("place", "_in"))
+        back = last.filter(pl.col("time") > pl.col("_end"), pl.col("time") <= pl.col("_latest"))
+        again = back.select(SUBJECT, "time", "place", pl.col("_nth") - 1)
+        last = again.join(steps, on=[SUBJECT, "_nth"])
+    return pl.concat(found)

@@ -205,7 +205,7 @@ def _finished(waiting: dict[Future[Laid], float], bar: Bar) -> Iterator[Laid]:
 def read_bucket_range(folder: Path, low: int, high: int) -> pl.DataFrame | None:
     """Rows of buckets low ≤ b < high of one spilled table, in source order; None for no file.
 
-    `row` counts from 1 through all blocks of a file; above it stands the place of the file.
+    `_row` counts from 1 through all blocks of a file; above it stands the place of the file.
     """
     paths = sorted(folder.glob("*.parquet"), key=_block_order)
     if not paths:
@@ -213,7 +213,9 @@ def read_bucket_range(folder: Path, low: int, high: int) -> pl.DataFrame | None:
     inside = pl.col(BUCKET).is_between(low, high, closed="left")
     before = _rows_before(read_json(folder / DONE)["blocks"])
     parts = [
-        pl.scan_parquet(path).filter(inside).with_columns(pl.col(ROW) + before[path.name])
+        pl.scan_parquet(path, glob=False)
+        .filter(inside)
+        .with_columns(pl.col(ROW) + before[path.name])
         for path in paths
     ]
     # Files of one dataset may lack some of each other's columns.

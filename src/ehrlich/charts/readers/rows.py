@@ -88,13 +88,18 @@ def attach(rows: pl.DataFrame, name: str, link: Link, other: pl.DataFrame | None
     )
     for column, value in link.where.items():
         typed = typed.filter(pl.col(column) == value)
+    if link.ignore_case:
+        typed = typed.with_columns(pl.col(keys).str.strip_chars().str.to_lowercase())
     values = _one_row_a_key(typed.drop_nulls(keys), link, keys)
     renamed = values.select(
         *(pl.col(key).alias(f"_{key}") for key in keys),
         *(pl.col(source).alias(names[column]) for column, source in link.columns.items()),
     )
+    ours = [pl.col(name) for name in link.by.values()]
+    if link.ignore_case:
+        ours = [name.str.strip_chars().str.to_lowercase() for name in ours]
     return rows.join(
-        renamed, left_on=list(link.by.values()), right_on=[f"_{key}" for key in keys], how="left",
+        renamed, left_on=ours, right_on=[f"_{key}" for key in keys], how="left",
         maintain_order="left",
     )  # fmt: skip
 

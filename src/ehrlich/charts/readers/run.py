@@ -12,23 +12,24 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ehrlich.base.contracts import DATA
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import ConfigError, DataError
 from ehrlich.base.parallel import map_jobs
 from ehrlich.base.progress import progress_bar
 from ehrlich.base.store import (
     Manifest,
+    edge_fingerprint,
     open_output,
     read_manifest,
     versions_of,
     write_manifest,
 )
 from ehrlich.charts.readers.blocks import parse_block, read_blocks, read_parquet_blocks
-from ehrlich.charts.readers.buckets import Buckets, Shard, plan_shards
+from ehrlich.charts.readers.buckets import PER_SPLIT, Buckets, Shard, plan_shards
 from ehrlich.charts.readers.columns import SUBJECT
 from ehrlich.charts.readers.dictionary import Policy
 from ehrlich.charts.readers.partition import SPILL, Partition, SourceFile, Tally, partition_table
-from ehrlich.charts.readers.source import edge_fingerprint
 
 # Measured (benchmarks/read.py): peak of a block in work, of a million rows in a shard, of the rest.
 BLOCK_GB = 0.25
@@ -111,21 +112,35 @@ def read_source(config: ReadConfig, root: Path, out: Path) -> Manifest:
     Raises DataError for records that cannot be read, StoreError for a disk or folder that does
     not allow it. What is interrupted is finished by the same call with `resume`.
     """
+    if out.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(
+            "--out lies inside the source", got=str(out), do="Choose a folder beside it."
+        )
     reading = _reading(config, root)
     manifest = _manifest(config, root, reading)
-    if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
-        return read_manifest(out)
     spill = out / SPILL
+    if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
+        shutil.rmtree(spill, ignore_errors=True)  # of a run that was killed as it tidied up
+        return read_manifest(out)
     reading.prepare(spill)
     tallies = _partition(reading, config, root, spill)
     rows = np.sum([tally.bucket_rows for tally in tallies.values()], axis=0)
     shards = plan_shards(rows, reading.buckets.names, config.shard_rows)
     built = _build(reading, config, shards, out)
     reading.write_metadata(shards, out)
-    finished = replace(manifest, counts=reading.counts(tallies, built) | {"shards": len(shards)})
-    shutil.rmtree(spill)
+    counts = reading.counts(tallies, built)
+    written = {"shards": len(shards), "files": _written(shards, out)}
+    finished = replace(manifest, counts=counts | written)
+    # Not before: a run killed in the middle of this must not resume on half a spill.
     write_manifest(out, finished)
+    shutil.rmtree(spill)
     return finished
+
+
+def _written(shards: Sequence[Shard], out: Path) -> dict[str, Any]:
+    """Fingerprints of the data files, by which a later reader knows them for ours."""
+    paths = [out / DATA / f"{shard.name}.parquet" for shard in shards]
+    return {path.relative_to(out).as_posix(): edge_fingerprint(path) for path in paths}
 
 
 def _reading(config: ReadConfig, root: Path) -> Reading:
@@ -168,12 +183,15 @@ def _partition(reading: Reading, config: ReadConfig, root: Path, spill: Path) ->
 def _limited(
     tables: Mapping[str, Sequence[SourceFile]], buckets: Buckets, limit: int
 ) -> npt.NDArray[np.int64]:
-    """The subjects that --limit keeps: the first by bucket, of the required (or only) table."""
+    """The subjects that --limit keeps: the first by hash, whatever their split.
+
+    Of those that the required (or only) table has.
+    """
     known = [files for files in tables.values() if files[0].table.required]
     chosen = known[0] if known else next(iter(tables.values()))
     found = [np.unique(rows.to_numpy()) for file in chosen for rows in _subjects(file)]
-    subjects = np.unique(np.concatenate(found))
-    return subjects[np.argsort(buckets.of(subjects), kind="stable")][:limit]
+    subjects = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+    return subjects[np.argsort(buckets.of(subjects) % PER_SPLIT, kind="stable")][:limit]
 
 
 def _subjects(file: SourceFile) -> list[Any]:

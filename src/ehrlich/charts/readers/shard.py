@@ -88,7 +88,8 @@ def _measure_tables(job: ShardJob) -> dict[str, Measured]:
         name = dictionary.source_of(table) if table in dictionary.tables else table
         lookup = dictionary.lookups.get(name)
         if lookup is not None and not lookup.subject:
-            return _reference(job.spill / REFERENCES / f"{name}.parquet")
+            path = job.spill / REFERENCES / f"{name}.parquet"
+            return _reference(path, path.stat().st_mtime_ns) if path.is_file() else None
         if name not in sources:
             sources[name] = read_bucket_range(job.spill / name, job.shard.low, job.shard.high)
         return sources[name]
@@ -146,9 +147,9 @@ def _spans(rows: pl.DataFrame, dictionary: Dictionary) -> Measured:
 
 
 @cache
-def _reference(path: Path) -> pl.DataFrame | None:
-    """A reference table, read once a process."""
-    return pl.read_parquet(path) if path.is_file() else None
+def _reference(path: Path, written_ns: int) -> pl.DataFrame:
+    """A reference table, read once a process (and again where a later run has written another)."""
+    return pl.read_parquet(path, glob=False)
 
 
 def _assemble(job: ShardJob, measured: dict[str, Measured]) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import DataError
-from ehrlich.base.store import MANIFEST, read_json
+from ehrlich.base.store import MANIFEST, edge_fingerprint, read_json
 from ehrlich.charts.readers.blocks import open_text, read_header
 from ehrlich.charts.readers.columns import source_tables
 from ehrlich.charts.readers.dictionary import Dictionary
 from ehrlich.charts.readers.partition import SourceFile
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
-EDGE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,8 @@ def _unknown(root: Path, files: dict[str, SourceFile], ignored: dict[str, Path])
 
 def find_data_use(root: Path, dictionary: Dictionary, files: dict[str, SourceFile]) -> DataUse:
     """The source's tag: our own synthetic hospital, a known open extract, else the default."""
-    if _is_our_hospital(root, files):
+    made = own_manifest(root, "hospital", [file.path for file in files.values()])
+    if made is not None and made.get("data_use") == DataUse.SYNTHETIC:
         return DataUse.SYNTHETIC
     rule = dictionary.data_use
     marked = files.get(rule.open_table)
@@ -110,21 +110,21 @@ def find_data_use(root: Path, dictionary: Dictionary, files: dict[str, SourceFil
     return rule.default
 
 
-def _is_our_hospital(root: Path, files: dict[str, SourceFile]) -> bool:
-    """Whether the folder's manifest is the hospital's and every table is the file that it lists.
+def own_manifest(root: Path, step: str, paths: Sequence[Path]) -> dict[str, Any] | None:
+    """The folder's manifest, where our `step` wrote it and each path is the file that it lists.
 
-    A manifest copied beside other records does not make them synthetic.
+    A manifest copied beside other records says nothing about them.
     """
     if not (root / MANIFEST).is_file():
-        return False
+        return None
     body = read_json(root / MANIFEST)
-    if body.get("step") != "hospital" or body.get("data_use") != DataUse.SYNTHETIC:
-        return False
+    if not isinstance(body, dict) or body.get("step") != step or not paths:
+        return None
     listed = body.get("counts", {}).get("files", {})
-    return bool(files) and all(
-        listed.get(file.path.relative_to(root).as_posix()) == edge_fingerprint(file.path)
-        for file in files.values()
+    same = all(
+        listed.get(path.relative_to(root).as_posix()) == edge_fingerprint(path) for path in paths
     )
+    return body if same else None
 
 
 def _text_digest(path: Path) -> str:
@@ -140,17 +140,6 @@ def _text_digest(path: Path) -> str:
 def _chunks(file: Any) -> Iterator[bytes]:
     while chunk := file.read(1 << 20):
         yield chunk
-
-
-def edge_fingerprint(path: Path) -> dict[str, Any]:
-    """Size, and a digest of the first and the last 64 KiB."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(EDGE_BYTES))
-        file.seek(max(0, size - EDGE_BYTES))
-        digest.update(file.read(EDGE_BYTES))
-    return {"bytes": size, "edges_sha256": digest.hexdigest()}
 
 
 def find_version(dictionary: Dictionary, files: dict[str, SourceFile]) -> str:

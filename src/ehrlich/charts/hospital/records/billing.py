@@ -16,7 +16,7 @@ OBSERVED_H = 48
 OBSERVATION = ("G0378", "Hospital observation service, per hour", "Hospital observation per hr")
 
 
-def billing_records(scene: Scene, done: pl.DataFrame, rng: np.random.Generator) -> Tables:
+def billing_records(scene: Scene, done: pl.DataFrame, *, rng: np.random.Generator) -> Tables:
     """The four tables; `done`: procedures of each stay."""
     return {
         "hosp/diagnoses_icd": _diagnoses(scene, rng),
@@ -45,7 +45,9 @@ def _diagnoses(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
         {
             "encounter": problems.encounter[row],
             # Complications are coded before old diseases.
-            "role": np.select([problems.role[row] == 0, problems.role[row] == COMPLICATION], [0, 1], 2),
+            "role": np.select(
+                [problems.role[row] == 0, problems.role[row] == COMPLICATION], [0, 1], 2
+            ),
             "rank": rank,
             "icd_code": pl.concat([p[2] for p in parts]),
             "icd_version": np.where(ten[row], 10, 9),
@@ -74,7 +76,11 @@ def procedures_done(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     what: list[Ints] = []
     number = 0
     for row, condition in enumerate(scene.arrays.book.conditions.values()):
-        mine = np.flatnonzero((problems.condition == row) & (problems.role != COMORBID) & scene.admitted[problems.encounter])
+        mine = np.flatnonzero(
+            (problems.condition == row)
+            & (problems.role != COMORBID)
+            & scene.admitted[problems.encounter]
+        )
         for procedure in condition.procedures:
             of = problems.encounter[mine]
             chosen = (rng.random(len(mine)) < procedure.p) & (worst[of] >= procedure.from_severity)
@@ -109,7 +115,10 @@ def _procedures(scene: Scene, done: pl.DataFrame) -> pl.DataFrame:
         hadm_id=pl.Series(scene.hadm_id[who]),
         chartdate=days(done["second"].to_numpy()),
     ).unique(["encounter", "icd_code"], keep="first", maintain_order=True)
-    return table("hosp/procedures_icd", frame.with_columns(seq_num=pl.int_range(pl.len()).over("encounter") + 1).to_dict())
+    return table(
+        "hosp/procedures_icd",
+        frame.with_columns(seq_num=pl.int_range(pl.len()).over("encounter") + 1).to_dict(),
+    )
 
 
 def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
@@ -124,10 +133,15 @@ def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     base = np.array([20 + (sum(map(ord, c)) * 37) % 900 for c in scene.arrays.keys])[condition]
     endings = (" W/O CC/MCC", " W CC", " W MCC", " W MCC")
     title = picked(titles, condition)
-    common = {"subject_id": pl.Series(scene.of_subject[stays]), "hadm_id": pl.Series(scene.hadm_id[stays])}
+    common = {
+        "subject_id": pl.Series(scene.of_subject[stays]),
+        "hadm_id": pl.Series(scene.hadm_id[stays]),
+    }
     hcfa = common | {
         "drg_type": pl.Series(["HCFA"] * len(stays), dtype=pl.String),
-        "drg_code": pl.Series([f"{x:03d}" for x in (base + 3 - level).clip(1, 999).tolist()], dtype=pl.String),
+        "drg_code": pl.Series(
+            [f"{x:03d}" for x in (base + 3 - level).clip(1, 999).tolist()], dtype=pl.String
+        ),
         "description": title + picked(endings, level - 1),
     }
     some = np.flatnonzero(rng.random(len(stays)) < 0.75)
@@ -146,7 +160,11 @@ def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
 
 def _hcpcs(scene: Scene) -> pl.DataFrame:
     """Observation hours of short unplanned stays."""
-    short = scene.admitted & ~scene.encounters.planned & (scene.left_s - scene.admit_s < OBSERVED_H * 1800)
+    short = (
+        scene.admitted
+        & ~scene.encounters.planned
+        & (scene.left_s - scene.admit_s < OBSERVED_H * 1800)
+    )
     rows = np.flatnonzero(short)
     n = len(rows)
     return table(

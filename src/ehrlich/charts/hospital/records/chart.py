@@ -18,8 +18,21 @@ from ehrlich.charts.hospital.textbook import IcuItem
 
 SCORES = {
     "gcs_eye": ("None", "To Pain", "To Speech", "Spontaneously"),
-    "gcs_verbal": ("No Response", "Incomprehensible sounds", "Inappropriate Words", "Confused", "Oriented"),
-    "gcs_motor": ("No response", "Abnormal extension", "Abnormal Flexion", "Flex-withdraws", "Localizes Pain", "Obeys Commands"),
+    "gcs_verbal": (
+        "No Response",
+        "Incomprehensible sounds",
+        "Inappropriate Words",
+        "Confused",
+        "Oriented",
+    ),
+    "gcs_motor": (
+        "No response",
+        "Abnormal extension",
+        "Abnormal Flexion",
+        "Flex-withdraws",
+        "Localizes Pain",
+        "Obeys Commands",
+    ),
 }
 EVERY_H = {"temperature": 4, "gcs_eye": 4, "gcs_verbal": 4, "gcs_motor": 4, "pain": 4}
 INTUBATED = "No Response-ETT"
@@ -64,9 +77,11 @@ class Charted:
     unit: str | None
 
 
-def chart_records(scene: Scene, stays: Stays, effects: Effects, rng: np.random.Generator) -> Tables:
+def chart_records(
+    scene: Scene, stays: Stays, *, effects: Effects, rng: np.random.Generator
+) -> Tables:
     """The three tables."""
-    hourly = icu_time(scene, stays, 1)
+    hourly = icu_time(scene, stays, every_h=1)
     return {
         "icu/chartevents": _chartevents(scene, stays, effects, rng),
         "icu/outputevents": _outputs(scene, stays, hourly, rng),
@@ -74,12 +89,12 @@ def chart_records(scene: Scene, stays: Stays, effects: Effects, rng: np.random.G
     }
 
 
-def icu_time(scene: Scene, stays: Stays, every_h: int) -> IcuTime:
+def icu_time(scene: Scene, stays: Stays, *, every_h: int) -> IcuTime:
     """Whole hours of ICU stays, every so many."""
     spells = scene.places
     rows = stays.icu_row
     first = spells.start_s[rows] // HOUR_S * HOUR_S + HOUR_S
-    row, second = every(first, spells.end_s[rows], every_h * HOUR_S)
+    row, second = every(first, spells.end_s[rows], period_s=every_h * HOUR_S)
     spell = rows[row]
     encounter = spells.encounter[spell]
     vent, pressor, crrt = (_inside(s, encounter, second) for s in scene.supports)
@@ -95,16 +110,26 @@ def _inside(spells: Spells, encounter: Ints, second: Ints) -> Bools:
     key = spells.encounter * big + spells.start_s
     at = np.searchsorted(key, encounter * big + second, "right") - 1
     at_ = np.maximum(at, 0)
-    return np.asarray((at >= 0) & (spells.encounter[at_] == encounter) & (second < spells.end_s[at_]))
+    return np.asarray(
+        (at >= 0) & (spells.encounter[at_] == encounter) & (second < spells.end_s[at_])
+    )
 
 
-def _chartevents(scene: Scene, stays: Stays, effects: Effects, rng: np.random.Generator) -> pl.DataFrame:
-    clocks = {hours: icu_time(scene, stays, hours) for hours in (1, 2, 4, 6, 8, 12, 24)}
-    parts = [*_vitals(scene, effects, clocks, rng), *_items(scene, clocks, rng), *_body(scene, clocks[24])]
+def _chartevents(
+    scene: Scene, stays: Stays, effects: Effects, rng: np.random.Generator
+) -> pl.DataFrame:
+    clocks = {hours: icu_time(scene, stays, every_h=hours) for hours in (1, 2, 4, 6, 8, 12, 24)}
+    parts = [
+        *_vitals(scene, effects, clocks, rng),
+        *_items(scene, clocks, rng),
+        *_body(scene, clocks[24]),
+    ]
     frames = []
     for clock, row in parts:
         frames.append(_rows(scene, stays, clock, row))
-    frame = pl.concat(frames).sort("subject_id", "stay_id", "charttime", "itemid", maintain_order=True)
+    frame = pl.concat(frames).sort(
+        "subject_id", "stay_id", "charttime", "itemid", maintain_order=True
+    )
     n = frame.height
     lag = pl.Series(60 * rng.integers(0, 55, n) * 1_000_000).cast(pl.Duration("us"))
     frame = frame.with_columns(
@@ -144,12 +169,30 @@ def _vitals(
         elif key in ("sbp", "dbp", "map"):
             charted &= ~clock.pressor | (rng.random(len(clock.spell)) < 0.1)
         at = np.flatnonzero(charted)
-        value = vital_values(scene, effects, (clock.encounter[at], clock.second[at]), key, rng)
+        value = vital_values(
+            scene, effects, asked=(clock.encounter[at], clock.second[at]), key=key, rng=rng
+        )
         if key.endswith("_arterial"):
             twin = key.removesuffix("_arterial")
-            value = np.round(0.5 * (value + vital_values(scene, effects, (clock.encounter[at], clock.second[at]), twin, rng)))
+            value = np.round(
+                0.5
+                * (
+                    value
+                    + vital_values(
+                        scene,
+                        effects,
+                        asked=(clock.encounter[at], clock.second[at]),
+                        key=twin,
+                        rng=rng,
+                    )
+                )
+            )
         number = pl.Series(value)
-        text = number.cast(pl.Int64).cast(pl.String) if key != "temperature" else number.round(1).cast(pl.String)
+        text = (
+            number.cast(pl.Int64).cast(pl.String)
+            if key != "temperature"
+            else number.round(1).cast(pl.String)
+        )
         if key in SCORES:
             words = SCORES[key]
             level = np.clip(value, 1, len(words)).astype(np.int64)
@@ -161,7 +204,9 @@ def _vitals(
     return parts
 
 
-def _items(scene: Scene, clocks: dict[int, IcuTime], rng: np.random.Generator) -> list[tuple[IcuTime, Charted]]:
+def _items(
+    scene: Scene, clocks: dict[int, IcuTime], rng: np.random.Generator
+) -> list[tuple[IcuTime, Charted]]:
     parts = []
     for item in scene.arrays.book.icu_items.values():
         if item.linksto != "chartevents" or not item.every_h:
@@ -170,13 +215,33 @@ def _items(scene: Scene, clocks: dict[int, IcuTime], rng: np.random.Generator) -
         at = np.flatnonzero((rng.random(len(clock.spell)) < 0.9) & _applies(clock, item))
         if item.values:
             level = _level(scene, clock, at, item, rng)
-            numbers = pl.Series(list(item.numbers), dtype=pl.Float64).gather(pl.Series(level)) if item.numbers else pl.Series([None], dtype=pl.Float64).new_from_index(0, len(at))
-            parts.append((clock, Charted(at, item.itemid, picked(item.values, level), numbers, item.unitname)))
+            numbers = (
+                pl.Series(list(item.numbers), dtype=pl.Float64).gather(pl.Series(level))
+                if item.numbers
+                else pl.Series([None], dtype=pl.Float64).new_from_index(0, len(at))
+            )
+            parts.append(
+                (
+                    clock,
+                    Charted(at, item.itemid, picked(item.values, level), numbers, item.unitname),
+                )
+            )
         elif item.key in SETTINGS:
             mean, sd, digits = SETTINGS[item.key]
             person = rng.normal(0, 0.7, scene.n)[clock.encounter[at]]
-            value = np.round(np.maximum(mean + sd * (person + rng.normal(0, 0.4, len(at)) + 0.2 * (clock.severity[at] - 3)), 0), digits)
-            text = pl.Series(value).cast(pl.Int64).cast(pl.String) if digits == 0 else pl.Series(value).cast(pl.String)
+            value = np.round(
+                np.maximum(
+                    mean
+                    + sd * (person + rng.normal(0, 0.4, len(at)) + 0.2 * (clock.severity[at] - 3)),
+                    0,
+                ),
+                digits,
+            )
+            text = (
+                pl.Series(value).cast(pl.Int64).cast(pl.String)
+                if digits == 0
+                else pl.Series(value).cast(pl.String)
+            )
             parts.append((clock, Charted(at, item.itemid, text, pl.Series(value), item.unitname)))
     return parts
 
@@ -226,16 +291,25 @@ def weight_kg(scene: Scene) -> Floats:
 def height_cm(scene: Scene) -> Floats:
     """Height of each encounter's subject."""
     spread = (scene.subject_id % 37 - 18) / 9
-    return np.asarray(np.round(np.where(scene.subjects.female, 161, 175) + 4.5 * spread)[scene.encounters.subject])
+    return np.asarray(
+        np.round(np.where(scene.subjects.female, 161, 175) + 4.5 * spread)[scene.encounters.subject]
+    )
 
 
 def _body(scene: Scene, clock: IcuTime) -> list[tuple[IcuTime, Charted]]:
     """Weight and height on the first day, weight on the others."""
     items = scene.arrays.book.icu_items
     first = np.append(True, np.diff(clock.spell) > 0)[: len(clock.spell)]
-    kg, cm = pl.Series(weight_kg(scene)[clock.encounter]), pl.Series(height_cm(scene)[clock.encounter])
+    kg, cm = (
+        pl.Series(weight_kg(scene)[clock.encounter]),
+        pl.Series(height_cm(scene)[clock.encounter]),
+    )
     parts = []
-    for key, at, value in (("admission_weight", first, kg), ("height", first, cm), ("daily_weight", ~first, kg)):
+    for key, at, value in (
+        ("admission_weight", first, kg),
+        ("height", first, cm),
+        ("daily_weight", ~first, kg),
+    ):
         rows = np.flatnonzero(at)
         chosen = value.gather(pl.Series(rows))
         parts.append((clock, Charted(rows, items[key].itemid, chosen, chosen, items[key].unitname)))
@@ -279,13 +353,17 @@ def _outputs(scene: Scene, stays: Stays, hourly: IcuTime, rng: np.random.Generat
 
 def _dates(scene: Scene, stays: Stays, rng: np.random.Generator) -> pl.DataFrame:
     """Insertion and dressing dates of lines, charted once a shift while the line is in."""
-    clock = icu_time(scene, stays, 12)
+    clock = icu_time(scene, stays, every_h=12)
     started = scene.places.start_s[clock.spell]
     parts = []
     for item in scene.arrays.book.icu_items.values():
         if item.linksto != "datetimeevents":
             continue
-        on = _applies(clock, item) if item.when in ("pressor", "crrt", "vent") else np.ones(len(clock.spell), bool)
+        on = (
+            _applies(clock, item)
+            if item.when in ("pressor", "crrt", "vent")
+            else np.ones(len(clock.spell), bool)
+        )
         on &= clock.pressor | clock.vent if item.when == "line" else True
         willing = rng.random(scene.n)[clock.encounter] < (0.7 if item.when != "always" else 0.45)
         at = np.flatnonzero(on & willing & (rng.random(len(clock.spell)) < 0.8))

@@ -28,7 +28,9 @@ def clinic_records(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     dbp = np.round(rng.normal(72, 8, len(who)) + 5 * pressure).astype(np.int64)
     values = [
         pl.Series(np.round(kg * 2.2046, 1)).cast(pl.String).str.replace(r"\.0$", ""),
-        pl.select(pl.concat_str(pl.Series(sbp), pl.lit("/"), pl.Series(np.minimum(dbp, sbp - 18)))).to_series(),
+        pl.select(
+            pl.concat_str(pl.Series(sbp), pl.lit("/"), pl.Series(np.minimum(dbp, sbp - 18)))
+        ).to_series(),
         pl.Series(np.round(kg / (cm / 100) ** 2, 1)).cast(pl.String),
         pl.Series(np.round(cm / 2.54 * 4) / 4).cast(pl.String).str.replace(r"\.0$", ""),
     ]

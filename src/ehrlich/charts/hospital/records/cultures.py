@@ -21,7 +21,9 @@ def culture_records(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     who, specimen, second, organism = (np.concatenate(c) for c in zip(*parts, strict=True))
     keep = second < scene.left_s[who]
     order = np.flatnonzero(keep)
-    order = order[np.lexsort((specimen[order], second[order], scene.encounters.subject[who[order]]))]
+    order = order[
+        np.lexsort((specimen[order], second[order], scene.encounters.subject[who[order]]))
+    ]
     return _table(scene, (who[order], specimen[order], second[order], organism[order]), rng)
 
 
@@ -41,15 +43,26 @@ def _for_infections(scene: Scene, rng: np.random.Generator) -> list[Culture]:
             draw, found, below = rng.random(len(of)), np.full(len(of), -1), np.zeros(len(of))
             for finding in condition.findings.organisms:
                 if finding.specimen == site:
-                    found[(draw >= below) & (draw < below + finding.p)] = organisms.index(finding.organism)
+                    found[(draw >= below) & (draw < below + finding.p)] = organisms.index(
+                        finding.organism
+                    )
                     below = below + finding.p
             code = np.full(len(of), specimens.index(site))
             second = since + 60 * rng.integers(20, 240, len(of))
             parts.append((of, code, second, found))
             if site == "blood":
-                parts.append((of, code, second + 900, np.where(rng.random(len(of)) < 0.75, found, -1)))
+                parts.append(
+                    (of, code, second + 900, np.where(rng.random(len(of)) < 0.75, found, -1))
+                )
                 later = np.flatnonzero(rng.random(len(of)) < 0.45)
-                parts.append((of[later], code[later], second[later] + DAY_S, np.where(rng.random(len(later)) < 0.3, found[later], -1)))
+                parts.append(
+                    (
+                        of[later],
+                        code[later],
+                        second[later] + DAY_S,
+                        np.where(rng.random(len(later)) < 0.3, found[later], -1),
+                    )
+                )
     return parts
 
 
@@ -60,7 +73,9 @@ def _screens(scene: Scene, rng: np.random.Generator) -> list[Culture]:
     for code, specimen in enumerate(book.specimens.values()):
         if specimen.routine:
             at = rows[rng.random(len(rows)) < specimen.routine]
-            grown = np.where(rng.random(len(at)) < 0.08, list(book.organisms).index("staph_aureus"), -1)
+            grown = np.where(
+                rng.random(len(at)) < 0.08, list(book.organisms).index("staph_aureus"), -1
+            )
             second = scene.places.start_s[at] + 60 * rng.integers(30, 300, len(at))
             parts.append((scene.places.encounter[at], np.full(len(at), code), second, grown))
     return parts
@@ -71,9 +86,15 @@ def _for_fever(scene: Scene, rng: np.random.Generator) -> Culture:
     per_hour = BACKGROUND_FEVER * scene.severity / 24
     hour = np.flatnonzero((rng.random(len(per_hour)) < 4 * per_hour) & (scene.place >= ICU - 1))
     who = np.searchsorted(scene.hours_from, hour, "right") - 1
-    second = scene.encounters.start_s[who] + (hour - scene.hours_from[who]) * HOUR_S + 60 * rng.integers(0, 60, len(hour))
+    second = (
+        scene.encounters.start_s[who]
+        + (hour - scene.hours_from[who]) * HOUR_S
+        + 60 * rng.integers(0, 60, len(hour))
+    )
     specimens = list(scene.arrays.book.specimens)
-    pick = np.array([specimens.index("blood"), specimens.index("urine")])[rng.integers(0, 2, len(hour))]
+    pick = np.array([specimens.index("blood"), specimens.index("urine")])[
+        rng.integers(0, 2, len(hour))
+    ]
     flora = list(scene.arrays.book.organisms).index("mixed_flora")
     found = np.where((rng.random(len(hour)) < 0.2) & (pick == specimens.index("urine")), flora, -1)
     return who, pick, second, found
@@ -97,10 +118,16 @@ def _table(scene: Scene, cultures: Culture, rng: np.random.Generator) -> pl.Data
     only_urine = (drug == list(book.antibiotics).index("nitrofurantoin")) & ~urinary
     keep = ((drug >= 0) | (step == 0)) & ~(only_urine & (step > 0))
     row, drug, resists = row[keep], drug[keep], resists[keep]
-    lag = np.array([s.lag_h for s in specimens])[specimen] * HOUR_S * np.exp(rng.normal(0, 0.2, len(who)))
+    lag = (
+        np.array([s.lag_h for s in specimens])[specimen]
+        * HOUR_S
+        * np.exp(rng.normal(0, 0.2, len(who)))
+    )
     stored = second + lag.astype(np.int64) // 60 * 60
     grew, tested_ = organism[row] >= 0, drug >= 0
-    dilution = _dilution(np.array([a.breakpoint for a in listed])[np.maximum(drug, 0)], resists, rng)
+    dilution = _dilution(
+        np.array([a.breakpoint for a in listed])[np.maximum(drug, 0)], resists, rng
+    )
     sign = np.where(resists, 0, 1)
     number = pl.Series(dilution)
     shown = pl.Series(dilution).cast(pl.String).str.replace(r"\.0$", "")
@@ -112,8 +139,10 @@ def _table(scene: Scene, cultures: Culture, rng: np.random.Generator) -> pl.Data
             "microevent_id": pl.Series(position + np.arange(len(row)) + 1),
             "subject_id": pl.Series(scene.of_subject[who[row]]),
             "hadm_id": ids(scene.hadm_id[who[row]]),
-            "micro_specimen_id": pl.Series(scrambled(0, scene.number * BLOCK * 100 + np.arange(len(who)))[row]),
-            "order_provider_id": providers(rng, len(who), 0.88).gather(pl.Series(row)),
+            "micro_specimen_id": pl.Series(
+                scrambled(0, scene.number * BLOCK * 100 + np.arange(len(who)))[row]
+            ),
+            "order_provider_id": providers(rng, len(who), missing=0.88).gather(pl.Series(row)),
             "chartdate": times(second[row] // DAY_S * DAY_S),
             "charttime": times(second[row] // 60 * 60, undated),
             "spec_itemid": pl.Series(np.array([s.spec_itemid for s in specimens])[specimen[row]]),
@@ -123,13 +152,19 @@ def _table(scene: Scene, cultures: Culture, rng: np.random.Generator) -> pl.Data
             "storetime": times(stored[row]),
             "test_itemid": pl.Series(np.array([s.test_itemid for s in specimens])[specimen[row]]),
             "test_name": picked([s.test_name for s in specimens], specimen[row]),
-            "org_itemid": ids(np.where(grew, np.array([*(o.itemid for o in organisms), -1])[organism[row]], -1)),
+            "org_itemid": ids(
+                np.where(grew, np.array([*(o.itemid for o in organisms), -1])[organism[row]], -1)
+            ),
             "org_name": picked([o.name for o in organisms], organism[row]),
             "isolate_num": ids(np.where(grew, 1, -1)),
-            "ab_itemid": ids(np.where(tested_, np.array([a.itemid for a in listed])[np.maximum(drug, 0)], -1)),
+            "ab_itemid": ids(
+                np.where(tested_, np.array([a.itemid for a in listed])[np.maximum(drug, 0)], -1)
+            ),
             "ab_name": picked([a.name for a in listed], drug),
             "dilution_text": (picked([">=", "<="], sign) + shown).set(pl.Series(~tested_), None),
-            "dilution_comparison": picked([">=        ", "<=        "], np.where(tested_, sign, -1)),
+            "dilution_comparison": picked(
+                [">=        ", "<=        "], np.where(tested_, sign, -1)
+            ),
             "dilution_value": number.set(pl.Series(~tested_), None),
             "interpretation": picked(["R", "S"], np.where(tested_, sign, -1)),
             "comments": picked([s.negative for s in specimens], np.where(grew, -1, specimen[row])),
@@ -143,7 +178,10 @@ def _panel(
     """Antibiotic of each row (-1 none) and whether the isolate resists it."""
     book = scene.arrays.book
     names = list(book.antibiotics)
-    lists = [[(names.index(a), p) for a, p in o.antibiotics.items()] or [(-1, 0.0)] for o in book.organisms.values()]
+    lists = [
+        [(names.index(a), p) for a, p in o.antibiotics.items()] or [(-1, 0.0)]
+        for o in book.organisms.values()
+    ]
     lists.append([(-1, 0.0)])
     first = np.cumsum([0, *(len(x) for x in lists[:-1])])
     flat = [pair for x in lists for pair in x]
@@ -159,6 +197,8 @@ def _panel(
     return drug, draw < np.where(p > 0, 1 / (1 + np.exp(-logit)), 0)
 
 
-def _dilution(limit: Floats, resists: np.ndarray[tuple[int], np.dtype[np.bool_]], rng: np.random.Generator) -> Floats:
+def _dilution(
+    limit: Floats, resists: np.ndarray[tuple[int], np.dtype[np.bool_]], rng: np.random.Generator
+) -> Floats:
     steps = rng.integers(0, 3, len(limit))
     return np.asarray(np.where(resists, limit * 2.0 ** (1 + steps), limit / 2.0**steps))

@@ -42,7 +42,7 @@ FRAIL = "Mental Status: Confused - sometimes.\nLevel of Consciousness: Alert and
 
 
 def discharge_records(
-    scene: Scene, stays: Stays, facts: Mapping[str, Any], rng: np.random.Generator
+    scene: Scene, stays: Stays, *, facts: Mapping[str, Any], rng: np.random.Generator
 ) -> Tables:
     """The two tables. `facts`: the other tables, drugs, procedures and exams of the block."""
     hours = (scene.left_s - scene.admit_s) / 3600
@@ -59,7 +59,9 @@ def discharge_records(
         hadm_id=ids(scene.hadm_id[rows]),
         note_type=pl.lit("DS"),
         charttime=times(day),
-        storetime=times(day + DAY_S * rng.integers(0, 3, len(rows)) + 60 * rng.integers(1205, 1430, len(rows))),
+        storetime=times(
+            day + DAY_S * rng.integers(0, 3, len(rows)) + 60 * rng.integers(1205, 1430, len(rows))
+        ),
         text=text,
     )
     detail = frame.select("note_id", "subject_id").with_columns(
@@ -81,21 +83,32 @@ def _parts(
     principal = scene.encounters.condition
     female = scene.subjects.female[scene.encounters.subject]
     visits = stays.encounter_frame
-    died, frail = scene.ends.dead, scene.encounters.age + 4 * scene.encounters.chronic.sum(axis=1) > 88
+    died, frail = (
+        scene.ends.dead,
+        scene.encounters.age + 4 * scene.encounters.chronic.sum(axis=1) > 88,
+    )
     frame = pl.DataFrame({"encounter": np.arange(scene.n), "hadm_id": scene.hadm_id}).with_columns(
         sex=picked(["M", "F"], female.astype(int)),
         person=picked(["man", "woman"], female.astype(int)),
         mr=picked(["Mr.", "Ms."], female.astype(int)),
         service=picked(list(dict.fromkeys(book.places.services.values())), _service(scene)),
         complaint=picked([(c.chief_complaints or (c.title,))[0] for c in listed], principal),
-        symptoms=picked([phrase_list(c.findings.symptoms[:4]) or c.title.lower() for c in listed], principal),
+        symptoms=picked(
+            [phrase_list(c.findings.symptoms[:4]) or c.title.lower() for c in listed], principal
+        ),
         exam=picked(["; ".join(c.findings.exam[:4]) for c in listed], principal),
         principal=picked([c.title for c in listed], principal),
         planned=pl.Series(scene.encounters.planned),
         from_ed=pl.Series(scene.ed_id >= 0),
         dead=pl.Series(died),
         goes=picked([*GOES.values(), "Home"], _goes(visits["discharge_location"])),
-        state=pl.select(pl.when(pl.Series(died)).then(pl.lit("Expired")).when(pl.Series(frail)).then(pl.lit(FRAIL)).otherwise(pl.lit(CONDITION))).to_series(),
+        state=pl.select(
+            pl.when(pl.Series(died))
+            .then(pl.lit("Expired"))
+            .when(pl.Series(frail))
+            .then(pl.lit(FRAIL))
+            .otherwise(pl.lit(CONDITION))
+        ).to_series(),
         operation=_operations(scene, facts["done"]),
     )
     pieces = [
@@ -105,7 +118,7 @@ def _parts(
         _cultures(tables["hosp/microbiologyevents"]),
         _images(scene, facts["exams"]),
         _home(scene, drugs, rng),
-        course_text(scene, drugs, facts["done"], _ventilated(scene)),
+        course_text(scene, drugs, done=facts["done"], seen=_ventilated(scene)),
     ]
     for piece in pieces:
         key = "hadm_id" if "hadm_id" in piece.columns else "encounter"
@@ -134,9 +147,15 @@ def _ventilated(scene: Scene) -> tuple[Bools, Bools, Bools]:
 
 
 def _operations(scene: Scene, done: pl.DataFrame) -> pl.Series:
-    grouped = done.unique(["encounter", "title"], maintain_order=True).group_by("encounter", maintain_order=True).agg(pl.col("title").str.join("\n"))
+    grouped = (
+        done.unique(["encounter", "title"], maintain_order=True)
+        .group_by("encounter", maintain_order=True)
+        .agg(pl.col("title").str.join("\n"))
+    )
     every = pl.DataFrame({"encounter": np.arange(scene.n)})
-    return every.join(grouped, on="encounter", how="left", maintain_order="left")["title"].fill_null("None")
+    return every.join(grouped, on="encounter", how="left", maintain_order="left")[
+        "title"
+    ].fill_null("None")
 
 
 def _history(scene: Scene) -> pl.DataFrame:
@@ -152,18 +171,34 @@ def _history(scene: Scene) -> pl.DataFrame:
         }
     )
     old = frame.filter(pl.col("role") == COMORBID).group_by("encounter", maintain_order=True)
-    pmh = old.agg(pmh=pl.col("title").str.join("\n- "), known=pl.col("short").head(4).str.join(", "))
-    also = frame.filter(pl.col("role") != PRINCIPAL).sort(pl.col("role") == COMORBID, maintain_order=True)
-    secondary = also.group_by("encounter", maintain_order=True).agg(secondary=pl.col("title").str.join("\n"))
+    pmh = old.agg(
+        pmh=pl.col("title").str.join("\n- "), known=pl.col("short").head(4).str.join(", ")
+    )
+    also = frame.filter(pl.col("role") != PRINCIPAL).sort(
+        pl.col("role") == COMORBID, maintain_order=True
+    )
+    secondary = also.group_by("encounter", maintain_order=True).agg(
+        secondary=pl.col("title").str.join("\n")
+    )
     return secondary.join(pmh, on="encounter", how="full", coalesce=True)
 
 
 def _triage(scene: Scene, triage: pl.DataFrame) -> pl.DataFrame:
     """Vital signs on arrival."""
-    def shown(column: str) -> pl.Expr:
-        return pl.col(column).cast(pl.Float64).round(1).cast(pl.String).str.replace(r"\.0$", "").fill_null("___")
 
-    visits = pl.DataFrame({"encounter": np.arange(scene.n), "stay_id": scene.ed_id}).filter(pl.col("stay_id") >= 0)
+    def shown(column: str) -> pl.Expr:
+        return (
+            pl.col(column)
+            .cast(pl.Float64)
+            .round(1)
+            .cast(pl.String)
+            .str.replace(r"\.0$", "")
+            .fill_null("___")
+        )
+
+    visits = pl.DataFrame({"encounter": np.arange(scene.n), "stay_id": scene.ed_id}).filter(
+        pl.col("stay_id") >= 0
+    )
     arrival = pl.concat_str(
         pl.lit("T "), shown("temperature"), pl.lit(", HR "), shown("heartrate"), pl.lit(", BP "), shown("sbp"),
         pl.lit("/"), shown("dbp"), pl.lit(", RR "), shown("resprate"), pl.lit(", SpO2 "), shown("o2sat"), pl.lit("%"),
@@ -175,31 +210,65 @@ def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
     """Lines of admission and discharge labs, and what was abnormal on arrival."""
     book = scene.arrays.book.labs
     short = pl.DataFrame(
-        {"itemid": [book[k].itemid for k in SHORT if k in book], "short": [v for k, v in SHORT.items() if k in book]}
+        {
+            "itemid": [book[k].itemid for k in SHORT if k in book],
+            "short": [v for k, v in SHORT.items() if k in book],
+        }
     ).with_row_index("rank")
-    used = labs.select("hadm_id", "itemid", "charttime", "value", "flag").drop_nulls(["hadm_id", "value", "charttime"])
+    used = labs.select("hadm_id", "itemid", "charttime", "value", "flag").drop_nulls(
+        ["hadm_id", "value", "charttime"]
+    )
     used = used.join(short, on="itemid").sort("hadm_id", "charttime", "rank", maintain_order=True)
-    result = pl.concat_str("short", pl.lit("-"), "value", pl.when(pl.col("flag").is_not_null()).then(pl.lit("*")).otherwise(pl.lit("")))
+    result = pl.concat_str(
+        "short",
+        pl.lit("-"),
+        "value",
+        pl.when(pl.col("flag").is_not_null()).then(pl.lit("*")).otherwise(pl.lit("")),
+    )
     used = used.with_columns(result=result)
     parts = {}
     for name, keep in (("first", "first"), ("last", "last")):
-        one = used.unique(["hadm_id", "itemid"], keep=keep, maintain_order=True).sort("hadm_id", "charttime", "rank", maintain_order=True)
-        lines = one.group_by("hadm_id", "charttime", maintain_order=True).agg(pl.col("result").str.join(" "))
-        line = pl.concat_str(pl.lit("___ "), pl.col("charttime").dt.strftime("%I:%M%p"), pl.lit(" BLOOD "), "result")
-        parts[name] = lines.with_columns(line=line).group_by("hadm_id", maintain_order=True).agg(pl.col("line").str.join("\n").alias(f"{name}_labs"))
-    odd = used.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).filter(pl.col("flag").is_not_null())
+        one = used.unique(["hadm_id", "itemid"], keep=keep, maintain_order=True).sort(
+            "hadm_id", "charttime", "rank", maintain_order=True
+        )
+        lines = one.group_by("hadm_id", "charttime", maintain_order=True).agg(
+            pl.col("result").str.join(" ")
+        )
+        line = pl.concat_str(
+            pl.lit("___ "), pl.col("charttime").dt.strftime("%I:%M%p"), pl.lit(" BLOOD "), "result"
+        )
+        parts[name] = (
+            lines.with_columns(line=line)
+            .group_by("hadm_id", maintain_order=True)
+            .agg(pl.col("line").str.join("\n").alias(f"{name}_labs"))
+        )
+    odd = used.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).filter(
+        pl.col("flag").is_not_null()
+    )
     said = pl.concat_str("short", pl.lit(" "), "value")
-    odd = odd.with_columns(said=said).group_by("hadm_id", maintain_order=True).agg(odd_labs=pl.col("said").head(6).str.join(", "))
+    odd = (
+        odd.with_columns(said=said)
+        .group_by("hadm_id", maintain_order=True)
+        .agg(odd_labs=pl.col("said").head(6).str.join(", "))
+    )
     joined = parts["first"].join(parts["last"], on="hadm_id", how="left")
     return joined.join(odd, on="hadm_id", how="left")
 
 
 def _cultures(cultures: pl.DataFrame) -> pl.DataFrame:
     """One line a culture: what it was and what grew."""
-    rows = cultures.filter(pl.col("hadm_id").is_not_null()).unique("micro_specimen_id", keep="first", maintain_order=True)
+    rows = cultures.filter(pl.col("hadm_id").is_not_null()).unique(
+        "micro_specimen_id", keep="first", maintain_order=True
+    )
     grown = pl.coalesce("org_name", pl.col("comments").str.strip_chars())
-    line = pl.concat_str(pl.lit("___ "), "spec_type_desc", pl.lit(" "), "test_name", pl.lit(" (Final): "), grown)
-    return rows.with_columns(line=line).group_by("hadm_id", maintain_order=True).agg(cultures=pl.col("line").head(8).str.join("\n"))
+    line = pl.concat_str(
+        pl.lit("___ "), "spec_type_desc", pl.lit(" "), "test_name", pl.lit(" (Final): "), grown
+    )
+    return (
+        rows.with_columns(line=line)
+        .group_by("hadm_id", maintain_order=True)
+        .agg(cultures=pl.col("line").head(8).str.join("\n"))
+    )
 
 
 def _images(scene: Scene, exams: Exams) -> pl.DataFrame:
@@ -207,10 +276,22 @@ def _images(scene: Scene, exams: Exams) -> pl.DataFrame:
     who, exam, _, shown = exams
     listed = list(scene.arrays.book.exams.values())
     found = picked(findings_of(scene), np.where(shown >= 0, shown, -1))
-    frame = pl.DataFrame({"encounter": who, "exam": picked([e.exam_name for e in listed], exam), "found": found, "calm": picked([e.normal_impression for e in listed], exam), "tube": shown == -2})
+    frame = pl.DataFrame(
+        {
+            "encounter": who,
+            "exam": picked([e.exam_name for e in listed], exam),
+            "found": found,
+            "calm": picked([e.normal_impression for e in listed], exam),
+            "tube": shown == -2,
+        }
+    )
     frame = frame.filter(~pl.col("tube"))
     line = pl.concat_str(pl.lit("___ "), "exam", pl.lit(": "), pl.coalesce("found", "calm"))
-    return frame.with_columns(line=line).group_by("encounter", maintain_order=True).agg(images=pl.col("line").str.join("\n"))
+    return (
+        frame.with_columns(line=line)
+        .group_by("encounter", maintain_order=True)
+        .agg(images=pl.col("line").str.join("\n"))
+    )
 
 
 def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataFrame:
@@ -218,7 +299,9 @@ def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataF
     book = list(scene.arrays.book.drugs.values())
     keys = list(scene.arrays.book.drugs)
     lines = [f"{d.name} {d.dose} {d.dose_unit} {d.route} {d.frequency}" for d in book]
-    given = [[keys.index(k) for k in c.discharge_drugs] for c in scene.arrays.book.conditions.values()]
+    given = [
+        [keys.index(k) for k in c.discharge_drugs] for c in scene.arrays.book.conditions.values()
+    ]
     count = np.array([len(x) for x in given])[scene.encounters.condition]
     who = np.repeat(np.arange(scene.n), count)
     drug = np.array([d for e in scene.encounters.condition.tolist() for d in given[e]], np.int64)
@@ -234,22 +317,46 @@ def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataF
 
     both = pl.concat([fresh, home]).unique(["encounter", "drug"], keep="first", maintain_order=True)
     both = both.sort("encounter", maintain_order=True)
-    return numbered(both, "leaves_with").join(numbered(home, "came_with"), on="encounter", how="left")
+    return numbered(both, "leaves_with").join(
+        numbered(home, "came_with"), on="encounter", how="left"
+    )
 
 
 def _compose(parts: pl.DataFrame) -> pl.Series:
     """The text, section by section."""
+
     def section(title: str, *body: Any) -> list[pl.Expr]:
-        return [pl.lit(f"\n \n{title}:\n"), *(b if isinstance(b, pl.Expr) else pl.lit(b) for b in body)]
+        return [
+            pl.lit(f"\n \n{title}:\n"),
+            *(b if isinstance(b, pl.Expr) else pl.lit(b) for b in body),
+        ]
 
     def or_else(column: str, otherwise: str) -> pl.Expr:
         return pl.col(column).fill_null(otherwise)
 
     dead = pl.col("dead")
-    came = pl.when("planned").then(pl.lit(" presenting for planned admission.")).otherwise(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
-    arrival = pl.when(pl.col("arrival").is_not_null()).then(pl.concat_str(pl.lit("\n\nIn the ED, initial vitals were: "), "arrival", pl.lit(". "))).otherwise(pl.lit("\n\n"))
-    odd = pl.when(pl.col("odd_labs").is_not_null()).then(pl.concat_str(pl.lit("Labs were notable for "), "odd_labs", pl.lit("."))).otherwise(pl.lit("Labs were unremarkable."))
-    known = pl.when(pl.col("known").is_not_null()).then(pl.concat_str(pl.lit(" with a history of "), "known")).otherwise(pl.lit(""))
+    came = (
+        pl.when("planned")
+        .then(pl.lit(" presenting for planned admission."))
+        .otherwise(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
+    )
+    arrival = (
+        pl.when(pl.col("arrival").is_not_null())
+        .then(
+            pl.concat_str(pl.lit("\n\nIn the ED, initial vitals were: "), "arrival", pl.lit(". "))
+        )
+        .otherwise(pl.lit("\n\n"))
+    )
+    odd = (
+        pl.when(pl.col("odd_labs").is_not_null())
+        .then(pl.concat_str(pl.lit("Labs were notable for "), "odd_labs", pl.lit(".")))
+        .otherwise(pl.lit("Labs were unremarkable."))
+    )
+    known = (
+        pl.when(pl.col("known").is_not_null())
+        .then(pl.concat_str(pl.lit(" with a history of "), "known"))
+        .otherwise(pl.lit(""))
+    )
     text = pl.concat_str(
         pl.lit(" \nName:  ___                     Unit No:   ___\n \nAdmission Date:  ___              Discharge Date:   ___\n \nDate of Birth:  ___             Sex:   "),
         "sex", pl.lit("\n \nService: "), pl.col("service").str.to_uppercase(),

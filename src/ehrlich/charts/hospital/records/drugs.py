@@ -15,7 +15,16 @@ from ehrlich.charts.hospital.textbook import StandingDrug, Treatment
 HOME_CONTINUED = 0.88
 # One of each is enough for one problem: what is chosen first stays.
 BETA_LACTAMS = ("cephalosporin", "penicillin", "aminopenicillin", "carbapenem", "penicillinase")
-ONE_OF = ("fluoroquinolone", "macrolide", "loop diuretic", "beta", "statin", "ACE", "calcium", "nitrate")
+ONE_OF = (
+    "fluoroquinolone",
+    "macrolide",
+    "loop diuretic",
+    "beta blocker",
+    "statin",
+    "ACE",
+    "anticoagulant",
+    "antiplatelet, P2Y12",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,9 @@ def _first_reached(scene: Scene) -> Ints:
     first = np.full((scene.n, LEVELS), -1)
     for level in range(LEVELS):
         rows = np.flatnonzero(scene.severity >= level)[::-1]
-        first[encounter[rows], level] = hour[rows] * HOUR_S + scene.encounters.start_s[encounter[rows]]
+        first[encounter[rows], level] = (
+            hour[rows] * HOUR_S + scene.encounters.start_s[encounter[rows]]
+        )
     return first
 
 
@@ -115,7 +126,11 @@ def _group(drug_class: str) -> str:
 
 
 def _treated(
-    scene: Scene, mine: Ints, what: tuple[int, int, Treatment], reached: Ints, rng: np.random.Generator
+    scene: Scene,
+    mine: Ints,
+    what: tuple[int, int, Treatment],
+    reached: Ints,
+    rng: np.random.Generator,
 ) -> Columns:
     condition, drug, treatment = what
     problems = scene.problems
@@ -123,7 +138,9 @@ def _treated(
     since = reached[who, int(np.ceil(treatment.from_severity))]
     chosen = (rng.random(len(mine)) < treatment.p) & (since >= 0)
     # Old diseases bring their standing treatment, not the one of an acute attack.
-    chosen &= (role != COMORBID) if treatment.home else (role != COMORBID) | (treatment.from_severity < 1)
+    chosen &= (
+        (role != COMORBID) if treatment.home else (role != COMORBID) | (treatment.from_severity < 1)
+    )
     who, since = who[chosen], since[chosen]
     delay = treatment.delay_h * HOUR_S * rng.lognormal(0, 0.35, len(who))
     start = np.maximum(problems.onset_s[mine][chosen], since) + delay.astype(np.int64)
@@ -149,7 +166,9 @@ def _home_drugs(scene: Scene, rng: np.random.Generator) -> HomeDrugs:
         for treatment in condition.treatments:
             takes = rng.random(len(scene.subject_id)) < treatment.p
             if treatment.home:
-                have = np.flatnonzero(scene.encounters.chronic[:, row] & takes[scene.encounters.subject])
+                have = np.flatnonzero(
+                    scene.encounters.chronic[:, row] & takes[scene.encounters.subject]
+                )
                 who.append(have)
                 what.append(np.full(len(have), drugs[treatment.drug]))
                 why.append(np.full(len(have), row))
@@ -176,7 +195,11 @@ def _standing(scene: Scene, treated: Columns, rng: np.random.Generator) -> list[
         has = np.zeros(scene.n, bool)
         has[treated[0][np.isin(treated[1], barred)]] = True
         keep = (rng.random(len(who)) < standing.p) & ~has[who]
-        who, start, stop = who[keep], start[keep] + 60 * rng.integers(15, 240, int(keep.sum())), stop[keep]
+        who, start, stop = (
+            who[keep],
+            start[keep] + 60 * rng.integers(15, 240, int(keep.sum())),
+            stop[keep],
+        )
         if standing.where in ("vent", "pressor"):
             start = np.minimum(start, stop - 1800)
         stop = np.minimum(stop, start + int(standing.days * DAY_S))
@@ -224,4 +247,3 @@ def _ed_doses(scene: Scene, treated: Columns) -> DrugOrders:
     order = np.flatnonzero(keep)
     order = order[np.lexsort((start[order], who[order]))]
     return DrugOrders(who[order], drug[order], condition[order], start[order], stop[order])
-

@@ -13,7 +13,7 @@ from ehrlich.charts.hospital.scene import COMORBID, Scene, every
 
 
 def vital_values(
-    scene: Scene, effects: Effects, asked: tuple[Ints, Ints], key: str, rng: np.random.Generator
+    scene: Scene, effects: Effects, *, asked: tuple[Ints, Ints], key: str, rng: np.random.Generator
 ) -> Floats:
     """Values of one vital sign at (encounter, second), rounded as a monitor shows them."""
     encounter, second = asked
@@ -21,7 +21,9 @@ def vital_values(
     column = vitals.index(key)
     vital = scene.arrays.book.vitals[key]
     severity = scene.appearance[scene.hour_row(encounter, second)]
-    shift = moved(effects, encounter, np.full(len(encounter), column), second, severity)
+    shift = moved(
+        effects, encounter, column=np.full(len(encounter), column), time_s=second, severity=severity
+    )
     person = rng.normal(0, 0.6, scene.n)[encounter]
     value = vital.mean + vital.sd * (shift + person + rng.normal(0, 0.45, len(encounter)))
     low, high = LIMITS.get(key, (0.0, 300.0))
@@ -47,7 +49,7 @@ LIMITS = {
 }
 
 
-def emergency_records(scene: Scene, effects: Effects, rng: np.random.Generator) -> Tables:
+def emergency_records(scene: Scene, effects: Effects, *, rng: np.random.Generator) -> Tables:
     """The three tables."""
     return {
         "ed/triage": _triage(scene, effects, rng),
@@ -56,16 +58,24 @@ def emergency_records(scene: Scene, effects: Effects, rng: np.random.Generator) 
     }
 
 
-def _columns(scene: Scene, effects: Effects, asked: tuple[Ints, Ints], rng: np.random.Generator) -> dict[str, pl.Series]:
+def _columns(
+    scene: Scene, effects: Effects, asked: tuple[Ints, Ints], rng: np.random.Generator
+) -> dict[str, pl.Series]:
     found: dict[str, pl.Series] = {}
     for key, vital in scene.arrays.book.vitals.items():
         if not vital.ed_column:
             continue
-        value = vital_values(scene, effects, asked, key, rng)
+        value = vital_values(scene, effects, asked=asked, key=key, rng=rng)
         series = pl.Series(value)
         if key == "pain":
             words = rng.random(len(value))
-            said = pl.select(pl.when(pl.Series(words < 0.04)).then(pl.lit("UTA")).when(pl.Series(words < 0.07)).then(pl.lit("Critical")).otherwise(series.cast(pl.Int64).cast(pl.String)))
+            said = pl.select(
+                pl.when(pl.Series(words < 0.04))
+                .then(pl.lit("UTA"))
+                .when(pl.Series(words < 0.07))
+                .then(pl.lit("Critical"))
+                .otherwise(series.cast(pl.Int64).cast(pl.String))
+            )
             series = said.to_series()
         found[vital.ed_column] = series.set(pl.Series(rng.random(len(value)) < 0.05), None)
     return _ordered_pressures(found)
@@ -75,7 +85,11 @@ def _ordered_pressures(columns: dict[str, pl.Series]) -> dict[str, pl.Series]:
     """Diastolic stays below systolic."""
     if "sbp" in columns and "dbp" in columns:
         both = pl.DataFrame({"s": columns["sbp"], "d": columns["dbp"]})
-        columns["dbp"] = both.select(pl.when(pl.col("d") > pl.col("s") - 15).then((0.62 * pl.col("s")).round(0)).otherwise(pl.col("d"))).to_series()
+        columns["dbp"] = both.select(
+            pl.when(pl.col("d") > pl.col("s") - 15)
+            .then((0.62 * pl.col("s")).round(0))
+            .otherwise(pl.col("d"))
+        ).to_series()
     return columns
 
 
@@ -83,7 +97,9 @@ def _triage(scene: Scene, effects: Effects, rng: np.random.Generator) -> pl.Data
     rows = np.flatnonzero(scene.ed_id >= 0)
     second = scene.encounters.start_s[rows] + 1
     shown = scene.appearance[scene.hours_from[rows]]
-    acuity = np.clip(np.round(3.6 - 0.55 * shown + rng.normal(0, 0.45, len(rows))), 1, 5).astype(np.int64)
+    acuity = np.clip(np.round(3.6 - 0.55 * shown + rng.normal(0, 0.45, len(rows))), 1, 5).astype(
+        np.int64
+    )
     return table(
         "ed/triage",
         {
@@ -91,12 +107,12 @@ def _triage(scene: Scene, effects: Effects, rng: np.random.Generator) -> pl.Data
             "stay_id": pl.Series(scene.ed_id[rows]),
             **_columns(scene, effects, (rows, second), rng),
             "acuity": pl.Series(acuity).set(pl.Series(rng.random(len(rows)) < 0.015), None),
-            "chiefcomplaint": complaints(scene, rows, rng),
+            "chiefcomplaint": complaints(scene, rows, rng=rng),
         },
     )
 
 
-def complaints(scene: Scene, rows: Ints, rng: np.random.Generator) -> pl.Series:
+def complaints(scene: Scene, rows: Ints, *, rng: np.random.Generator) -> pl.Series:
     """What brought them: one or two of the condition's complaints."""
     listed = [c.chief_complaints or (c.title,) for c in scene.arrays.book.conditions.values()]
     count = np.array([len(x) for x in listed])
@@ -108,12 +124,18 @@ def complaints(scene: Scene, rows: Ints, rng: np.random.Generator) -> pl.Series:
     both = (rng.random(len(rows)) < 0.3) & (two != one)
     lead = picked(flat, first[condition] + one)
     tail = picked(flat, np.where(both, first[condition] + two, -1))
-    return pl.DataFrame({"a": lead, "b": tail}).select(pl.concat_str("a", "b", separator=", ", ignore_nulls=True)).to_series()
+    return (
+        pl.DataFrame({"a": lead, "b": tail})
+        .select(pl.concat_str("a", "b", separator=", ", ignore_nulls=True))
+        .to_series()
+    )
 
 
 def _vitalsign(scene: Scene, effects: Effects, rng: np.random.Generator) -> pl.DataFrame:
     rows = np.flatnonzero(scene.ed_id >= 0)
-    row, second = every(scene.encounters.start_s[rows] + 1500, scene.ed_out_s[rows], 110 * 60)
+    row, second = every(
+        scene.encounters.start_s[rows] + 1500, scene.ed_out_s[rows], period_s=110 * 60
+    )
     who = rows[row]
     second = np.minimum(second + 60 * rng.integers(0, 70, len(who)), scene.ed_out_s[who])
     rhythm = rng.random(len(who))
@@ -125,7 +147,10 @@ def _vitalsign(scene: Scene, effects: Effects, rng: np.random.Generator) -> pl.D
         "stay_id": pl.Series(scene.ed_id[who]),
         "charttime": times(second),
         **columns,
-        "rhythm": picked(["Sinus Rhythm", "Atrial Fibrillation"], np.where(rhythm < 0.035, 0, np.where(rhythm < 0.04, 1, -1))),
+        "rhythm": picked(
+            ["Sinus Rhythm", "Atrial Fibrillation"],
+            np.where(rhythm < 0.035, 0, np.where(rhythm < 0.04, 1, -1)),
+        ),
     }
     return table("ed/vitalsign", frame)
 

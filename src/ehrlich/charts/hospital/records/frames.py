@@ -19,7 +19,9 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 def times(second: Ints, null: Bools | None = None) -> pl.Series:
     """Epoch seconds as datetimes; negative seconds and `null` rows are null."""
     bad = second < 0 if null is None else null | (second < 0)
-    return pl.Series(np.asarray(second) * 1_000_000).cast(pl.Datetime("us")).set(pl.Series(bad), None)
+    return (
+        pl.Series(np.asarray(second) * 1_000_000).cast(pl.Datetime("us")).set(pl.Series(bad), None)
+    )
 
 
 def days(second: Ints, null: Bools | None = None) -> pl.Series:
@@ -32,7 +34,7 @@ def ids(number: Ints) -> pl.Series:
     return pl.Series(number).set(pl.Series(number < 0), None)
 
 
-def picked(values: Sequence[Any], index: Ints, null: Bools | None = None) -> pl.Series:
+def picked(values: Sequence[Any], index: Ints, *, null: Bools | None = None) -> pl.Series:
     """values[index] as text; negative index or `null` is null."""
     bad = index < 0 if null is None else null | (index < 0)
     column = pl.Series(list(values), dtype=pl.String)
@@ -41,9 +43,9 @@ def picked(values: Sequence[Any], index: Ints, null: Bools | None = None) -> pl.
     return column.gather(pl.Series(np.where(bad, 0, index))).set(pl.Series(bad), None)
 
 
-def providers(rng: np.random.Generator, n: int, missing: float = 0.0) -> pl.Series:
+def providers(rng: np.random.Generator, n: int, *, missing: float = 0.0) -> pl.Series:
     """Provider ids, some missing."""
-    return picked(provider_ids(), rng.integers(0, PROVIDERS, n), rng.random(n) < missing)
+    return picked(provider_ids(), rng.integers(0, PROVIDERS, n), null=rng.random(n) < missing)
 
 
 def provider_ids() -> list[str]:
@@ -64,7 +66,7 @@ def caregivers(rng: np.random.Generator, n: int) -> pl.Series:
     return pl.Series(10_003 + 53 * rng.integers(0, CAREGIVERS, n))
 
 
-def weighted(rng: np.random.Generator, weights: Mapping[str, float], n: int) -> pl.Series:
+def weighted(rng: np.random.Generator, weights: Mapping[str, float], *, n: int) -> pl.Series:
     """n draws of the names by their weights; the empty name is null."""
     share = np.array(list(weights.values()), float)
     names = [name or None for name in weights]
@@ -74,7 +76,9 @@ def weighted(rng: np.random.Generator, weights: Mapping[str, float], n: int) -> 
 def table(name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
     """A frame with the columns of a table in file order; what is not given is null."""
     frame = pl.DataFrame({key: value for key, value in columns.items()})
-    missing = [pl.lit(None, dtype=pl.String).alias(c) for c in COLUMNS[name] if c not in frame.columns]
+    missing = [
+        pl.lit(None, dtype=pl.String).alias(c) for c in COLUMNS[name] if c not in frame.columns
+    ]
     return frame.with_columns(missing).select(COLUMNS[name])
 
 

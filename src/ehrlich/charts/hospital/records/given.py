@@ -13,12 +13,27 @@ from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import Scene, every
 from ehrlich.charts.hospital.textbook import Drug
 
-EVENTS = ("Administered", "Not Given", "Delayed Administered", "Hold Dose", "Flushed", "Not Flushed", "Started", "Stopped", "Not Given per Sliding Scale", "Applied", "Removed", "Partial Administered")
+EVENTS = (
+    "Administered",
+    "Not Given",
+    "Delayed Administered",
+    "Hold Dose",
+    "Flushed",
+    "Not Flushed",
+    "Started",
+    "Stopped",
+    "Not Given per Sliding Scale",
+    "Applied",
+    "Removed",
+    "Partial Administered",
+)
 GIVEN_EVENTS = (0, 2, 4, 6, 9, 11)
 PRN_A_DAY = 1.1
 
 
-def given_records(scene: Scene, drugs: Medication, links: Links, rng: np.random.Generator) -> Tables:
+def given_records(
+    scene: Scene, drugs: Medication, *, links: Links, rng: np.random.Generator
+) -> Tables:
     """The four tables."""
     emar, detail = _emar(scene, drugs.orders, links, rng)
     return {
@@ -38,7 +53,7 @@ def _doses(scene: Scene, orders: DrugOrders, rng: np.random.Generator) -> tuple[
     parts = []
     regular = np.flatnonzero(kind == 0)
     period = (DAY_S / np.maximum(per_day[regular], 0.25)).astype(np.int64)
-    row, when = every(orders.start_s[regular], end_s[regular], period)
+    row, when = every(orders.start_s[regular], end_s[regular], period_s=period)
     parts.append((regular[row], when, _regular_events(scene, orders, regular[row], rng)))
     prn = np.flatnonzero(kind == 1)
     length = (end_s[prn] - orders.start_s[prn]).clip(0)
@@ -67,7 +82,9 @@ def _rhythm(drug: Drug) -> int:
     return 0
 
 
-def _regular_events(scene: Scene, orders: DrugOrders, order: Ints, rng: np.random.Generator) -> Ints:
+def _regular_events(
+    scene: Scene, orders: DrugOrders, order: Ints, rng: np.random.Generator
+) -> Ints:
     book = list(scene.arrays.book.drugs.values())
     flush = np.array(["Flush" in d.name for d in book])[orders.drug[order]]
     sliding = np.array([d.key == "insulin_sliding" for d in book])[orders.drug[order]]
@@ -84,11 +101,16 @@ def _emar(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     order, due, event = _doses(scene, orders, rng)
     n = len(order)
-    charted = np.minimum(due + 60 * np.round(rng.normal(8, 22, n)).astype(np.int64), scene.left_s[orders.encounter[order]] - 60)
+    charted = np.minimum(
+        due + 60 * np.round(rng.normal(8, 22, n)).astype(np.int64),
+        scene.left_s[orders.encounter[order]] - 60,
+    )
     charted = np.where(event >= 6, due, np.maximum(charted, links.ordered_s[order] // 60 * 60 + 60))
     subject = scene.encounters.subject[orders.encounter[order]]
     by_time = np.lexsort((order, charted, subject))
-    order, due, event, charted, subject = (c[by_time] for c in (order, due, event, charted, subject))
+    order, due, event, charted, subject = (
+        c[by_time] for c in (order, due, event, charted, subject)
+    )
     first = np.append(True, np.diff(subject) > 0)[: len(subject)]
     seq = np.arange(n) - np.maximum.accumulate(np.where(first, np.arange(n), 0)) + 1
     name = drug_columns(scene, orders, "name")["name"]
@@ -99,11 +121,13 @@ def _emar(
         pharmacy_id=pl.Series(links.pharmacy_id[order]).set(pl.Series(rng.random(n) < 0.12), None),
         charttime=times(charted),
         medication=name.gather(pl.Series(order)).set(pl.Series(rng.random(n) < 0.02), None),
-        event_txt=picked(EVENTS, event, rng.random(n) < 0.008),
+        event_txt=picked(EVENTS, event, null=rng.random(n) < 0.008),
         scheduletime=times(due),
         storetime=times(charted + 60 * rng.integers(0, 4, n)),
     )
-    return table("hosp/emar", frame.to_dict()), _detail(scene, (orders, links), frame, (order, event), rng)
+    return table("hosp/emar", frame.to_dict()), _detail(
+        scene, (orders, links), frame, (order, event), rng
+    )
 
 
 def _detail(
@@ -116,22 +140,49 @@ def _detail(
     """A row for each entry, and one for the product of each dose that was given."""
     orders, links = of
     order, event = rows
-    drug = drug_columns(scene, orders, "dose", "dose_unit", "form", "formulary_cd", "name", "strength", "route", "proc_type")
+    drug = drug_columns(
+        scene,
+        orders,
+        "dose",
+        "dose_unit",
+        "form",
+        "formulary_cd",
+        "name",
+        "strength",
+        "route",
+        "proc_type",
+    )
     at = {name: column.gather(pl.Series(order)) for name, column in drug.items()}
     drip = (event == 6) | (event == 7)
     kind = np.select([drip, (event == 4) | (event == 5), event == 8, event == 9], [1, 2, 3, 4], 0)
-    kinds = ("Standard Maintenance Medication", "IV Infusion", "IV Flush", "Insulin SC Sliding Scale", "Transdermal Patch")
+    kinds = (
+        "Standard Maintenance Medication",
+        "IV Infusion",
+        "IV Flush",
+        "Insulin SC Sliding Scale",
+        "Transdermal Patch",
+    )
     given = np.isin(event, GIVEN_EVENTS)
-    route = at["route"].to_frame("route").select(pl.when(pl.col("route").str.starts_with("PO")).then(pl.lit("PO"))).to_series()
+    route = (
+        at["route"]
+        .to_frame("route")
+        .select(pl.when(pl.col("route").str.starts_with("PO")).then(pl.lit("PO")))
+        .to_series()
+    )
     head = {
         "subject_id": emar["subject_id"],
         "emar_id": emar["emar_id"],
         "emar_seq": emar["emar_seq"],
         "administration_type": picked(kinds, kind),
-        "complete_dose_not_given": picked(["No", "Yes"], np.where(event == 11, 1, np.where(given & (rng.random(len(order)) < 0.4), 0, -1))),
+        "complete_dose_not_given": picked(
+            ["No", "Yes"],
+            np.where(event == 11, 1, np.where(given & (rng.random(len(order)) < 0.4), 0, -1)),
+        ),
         "dose_due": at["dose"],
         "dose_due_unit": at["dose_unit"],
-        "will_remainder_of_dose_be_given": picked(["No"], np.where(given & (rng.random(len(order)) < 0.5), 0, -1)),
+        "will_remainder_of_dose_be_given": picked(
+            ["No"], np.where(given & (rng.random(len(order)) < 0.5), 0, -1)
+        ),
         "route": route,
     }
     rows_given = np.flatnonzero(given & ~drip)
@@ -144,8 +195,15 @@ def _detail(
         "emar_seq": emar["emar_seq"].gather(take),
         "parent_field_ordinal": pl.Series(["1.1"] * len(rows_given), dtype=pl.String),
         "pharmacy_id": pl.Series(links.pharmacy_id[order[rows_given]]),
-        "barcode_type": picked(["if", "iv"], (at["proc_type"].gather(take) != "Unit Dose").cast(pl.Int64).to_numpy(), no_code),
-        "reason_for_no_barcode": picked(["Discarded Packaging", "Barcode Damaged"], np.where(no_code, rng.integers(0, 2, len(rows_given)), -1)),
+        "barcode_type": picked(
+            ["if", "iv"],
+            (at["proc_type"].gather(take) != "Unit Dose").cast(pl.Int64).to_numpy(),
+            null=no_code,
+        ),
+        "reason_for_no_barcode": picked(
+            ["Discarded Packaging", "Barcode Damaged"],
+            np.where(no_code, rng.integers(0, 2, len(rows_given)), -1),
+        ),
         "dose_given": at["dose"].gather(take),
         "dose_given_unit": at["dose_unit"].gather(take),
         "product_amount_given": pl.Series(["1"] * len(rows_given), dtype=pl.String),
@@ -153,8 +211,17 @@ def _detail(
         "product_code": at["formulary_cd"].gather(take),
         "product_description": strength.gather(take),
     }
-    text = [c for c in table("hosp/emar_detail", product).columns if c not in ("subject_id", "emar_seq", "pharmacy_id")]
-    frames = [table("hosp/emar_detail", part).cast({**dict.fromkeys(text, pl.String), "pharmacy_id": pl.Int64}) for part in (head, product)]
+    text = [
+        c
+        for c in table("hosp/emar_detail", product).columns
+        if c not in ("subject_id", "emar_seq", "pharmacy_id")
+    ]
+    frames = [
+        table("hosp/emar_detail", part).cast(
+            {**dict.fromkeys(text, pl.String), "pharmacy_id": pl.Int64}
+        )
+        for part in (head, product)
+    ]
     return pl.concat(frames).sort("subject_id", "emar_seq", maintain_order=True)
 
 
@@ -163,8 +230,12 @@ def _pyxis(scene: Scene, doses: DrugOrders, rng: np.random.Generator) -> pl.Data
     name = drug_columns(scene, doses, "name", "gsn")
     who = doses.encounter
     first = np.append(True, np.diff(who) > 0)[: len(who)]
-    number = np.arange(len(who)) - np.maximum.accumulate(np.where(first, np.arange(len(who)), 0)) + 1
-    when = np.clip(doses.start_s // 60 * 60, scene.encounters.start_s[who] + 600, scene.ed_out_s[who])
+    number = (
+        np.arange(len(who)) - np.maximum.accumulate(np.where(first, np.arange(len(who)), 0)) + 1
+    )
+    when = np.clip(
+        doses.start_s // 60 * 60, scene.encounters.start_s[who] + 600, scene.ed_out_s[who]
+    )
     return table(
         "ed/pyxis",
         {

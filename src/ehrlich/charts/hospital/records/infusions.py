@@ -37,7 +37,7 @@ class Inputs:
 
 
 def infusion_records(
-    scene: Scene, stays: Stays, orders: DrugOrders, done: pl.DataFrame, rng: np.random.Generator
+    scene: Scene, stays: Stays, *, orders: DrugOrders, done: pl.DataFrame, rng: np.random.Generator
 ) -> Tables:
     """The three tables. `done`: coded procedures of encounters with an ICU item (encounter, second, item)."""
     inputs = _all_inputs(scene, stays, orders, rng)
@@ -52,7 +52,9 @@ def infusion_records(
 def _all_inputs(scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.Generator) -> Inputs:
     parts = [_drug_inputs(scene, stays, orders, rng), _fluids(scene, stays, rng)]
     joined = {f: np.concatenate([getattr(p, f) for p in parts]) for f in Inputs.__slots__}
-    joined["link"] = np.concatenate([parts[0].link, parts[1].link + 1 + parts[0].link.max(initial=0)])
+    joined["link"] = np.concatenate(
+        [parts[0].link, parts[1].link + 1 + parts[0].link.max(initial=0)]
+    )
     order = np.lexsort((joined["item"], joined["start_s"], joined["spell"]))
     return Inputs(**{f: column[order] for f, column in joined.items()})
 
@@ -73,7 +75,9 @@ def _in_icu(scene: Scene, stays: Stays, orders: DrugOrders) -> tuple[Ints, Ints,
     return order[keep], spell[keep], start[keep], end[keep]
 
 
-def _drug_inputs(scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.Generator) -> Inputs:
+def _drug_inputs(
+    scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.Generator
+) -> Inputs:
     """Drips in pieces between rate changes, pushes at dose times."""
     book = list(scene.arrays.book.drugs.values())
     items = {key: row for row, key in enumerate(scene.arrays.book.icu_items)}
@@ -84,7 +88,9 @@ def _drug_inputs(scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.
     known = item >= 0
     order, spell, start, end, item = (c[known] for c in (order, spell, start, end, item))
     rated = np.array([x.rate is not None for x in listed])[item]
-    infused = np.array([d.proc_type == "IV Large Volume" or d.route == "IV DRIP" for d in book])[orders.drug[order]]
+    infused = np.array([d.proc_type == "IV Large Volume" or d.route == "IV DRIP" for d in book])[
+        orders.drug[order]
+    ]
     drip = np.flatnonzero(rated & infused)
     pieces = _drip_pieces(scene, (spell[drip], start[drip], end[drip], item[drip]), rng)
     push = np.flatnonzero(~(rated & infused))
@@ -93,7 +99,7 @@ def _drug_inputs(scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.
     ordered = orders.start_s[order[push]]
     # Doses keep the hours of the order, whenever the ICU stay began.
     due = ordered + np.maximum(-(-(start[push] - ordered) // period), 0) * period
-    row, when = every(due, end[push], period)
+    row, when = every(due, end[push], period_s=period)
     dose = np.array([_number(d.dose) for d in book])[orders.drug[order[push[row]]]]
     as_dose = np.array([x.unitname == "dose" for x in listed])[item[push[row]]]
     n = len(row)
@@ -108,7 +114,9 @@ def _drug_inputs(scene: Scene, stays: Stays, orders: DrugOrders, rng: np.random.
         link=len(drip) + np.arange(n),
         last=np.ones(n, np.int64),
     )
-    return Inputs(*(np.concatenate([getattr(pieces, f), getattr(fresh, f)]) for f in Inputs.__slots__))
+    return Inputs(
+        *(np.concatenate([getattr(pieces, f), getattr(fresh, f)]) for f in Inputs.__slots__)
+    )
 
 
 def _number(dose: object) -> float:
@@ -126,7 +134,7 @@ def _drip_pieces(
     spell, start, end, item = drips
     listed = list(scene.arrays.book.icu_items.values())
     period = rng.integers(3 * HOUR_S, 9 * HOUR_S, len(start)) // 300 * 300
-    row, begin = every(start, end, period)
+    row, begin = every(start, end, period_s=period)
     finish = np.minimum(begin + period[row], end[row])
     who = scene.places.encounter[spell[row]]
     severity = scene.appearance[scene.hour_row(who, begin)]
@@ -135,24 +143,46 @@ def _drip_pieces(
     units = [x.rate_unit or "" for x in listed]
     per_kg = np.array(["/kg" in u for u in units])[item[row]]
     per_min = np.array(["/min" in u for u in units])[item[row]]
-    micro = np.array([u.startswith("mcg") and x.unitname == "mg" for u, x in zip(units, listed, strict=True)])[item[row]]
+    micro = np.array(
+        [u.startswith("mcg") and x.unitname == "mg" for u, x in zip(units, listed, strict=True)]
+    )[item[row]]
     minutes = (finish - begin) / 60
-    amount = rate * np.where(per_min, minutes, minutes / 60) * np.where(per_kg, weight_kg(scene)[who], 1.0)
+    amount = (
+        rate
+        * np.where(per_min, minutes, minutes / 60)
+        * np.where(per_kg, weight_kg(scene)[who], 1.0)
+    )
     last = np.append(np.diff(row) > 0, True)[: len(row)].astype(np.int64)
-    return Inputs(spell[row], item[row], begin, finish, amount / np.where(micro, 1000, 1), rate, np.full(len(row), DRIP), row, last)
+    return Inputs(
+        spell[row],
+        item[row],
+        begin,
+        finish,
+        amount / np.where(micro, 1000, 1),
+        rate,
+        np.full(len(row), DRIP),
+        row,
+        last,
+    )
 
 
 def _fluids(scene: Scene, stays: Stays, rng: np.random.Generator) -> Inputs:
     """Carrier fluids, boluses, drinks, tube feeds and blood."""
     items = {key: row for row, key in enumerate(scene.arrays.book.icu_items)}
-    clock = icu_time(scene, stays, 4)
+    clock = icu_time(scene, stays, every_h=4)
     draw = rng.random(len(clock.spell))
     quiet = ~clock.vent
     bleeding = rng.random(scene.n)[clock.encounter] < 0.12
     rules = [
         ("sodium_chloride", draw < 0.35, (150, 500), 4, FLUID),
         ("dextrose_5", rng.random(len(draw)) < 0.18, (50, 200), 4, FLUID),
-        ("lactated_ringers", (clock.severity > 3) & (rng.random(len(draw)) < 0.12), (500, 1000), 1, FLUID),
+        (
+            "lactated_ringers",
+            (clock.severity > 3) & (rng.random(len(draw)) < 0.12),
+            (500, 1000),
+            1,
+            FLUID,
+        ),
         ("po_intake", quiet & (rng.random(len(draw)) < 0.4), (60, 360), 0, ORAL),
         ("gastric_meds", clock.vent & (rng.random(len(draw)) < 0.3), (30, 60), 0, ORAL),
         ("tube_feed", clock.vent & (rng.random(len(draw)) < 0.45), (80, 220), 4, FLUID),
@@ -168,7 +198,19 @@ def _fluids(scene: Scene, stays: Stays, rng: np.random.Generator) -> Inputs:
         amount = np.round(rng.uniform(low, high, len(at)) / 10) * 10
         rate = amount / ((end - start) / HOUR_S) if kind == FLUID else np.full(len(at), np.nan)
         n = len(at)
-        parts.append((clock.spell[at], np.full(n, items[key]), start, end, amount, rate, np.full(n, kind), np.arange(n), np.ones(n, np.int64)))
+        parts.append(
+            (
+                clock.spell[at],
+                np.full(n, items[key]),
+                start,
+                end,
+                amount,
+                rate,
+                np.full(n, kind),
+                np.arange(n),
+                np.ones(n, np.int64),
+            )
+        )
     joined = [np.concatenate(c) for c in zip(*parts, strict=True)]
     joined[7] = np.arange(len(joined[0]))
     return Inputs(*joined)
@@ -188,7 +230,9 @@ def _dressed(
     # A drug named in mg but dripped in mcg/hour and the like keeps the item's own unit for the amount.
     rate_unit = [x.rate_unit or "mL/hour" for x in listed]
     rated = ~np.isnan(inputs.rate)
-    status = np.where((inputs.kind == DRIP) & (inputs.last == 0), 1, np.where(rng.random(n) < 0.04, 2, 0))
+    status = np.where(
+        (inputs.kind == DRIP) & (inputs.last == 0), 1, np.where(rng.random(n) < 0.04, 2, 0)
+    )
     total = np.select([inputs.kind == DRIP, inputs.kind == PUSH], [250.0, 100.0], inputs.amount)
     common = {
         "subject_id": pl.Series(scene.of_subject[who]),
@@ -210,17 +254,23 @@ def _dressed(
             "amount": pl.Series(np.round(inputs.amount, 6)),
             "amountuom": picked(unit, inputs.item),
             "rate": pl.Series(np.round(inputs.rate, 6)).fill_nan(None),
-            "rateuom": picked(rate_unit, inputs.item, ~rated),
+            "rateuom": picked(rate_unit, inputs.item, null=~rated),
             "ordercategoryname": picked([x.order or "05-Med Bolus" for x in listed], inputs.item),
-            "secondaryordercategoryname": picked(["02-Fluids (Crystalloids)"], np.where(inputs.kind <= PUSH, 0, -1)),
-            "ordercomponenttypedescription": pl.Series([MAIN], dtype=pl.String).new_from_index(0, n),
+            "secondaryordercategoryname": picked(
+                ["02-Fluids (Crystalloids)"], np.where(inputs.kind <= PUSH, 0, -1)
+            ),
+            "ordercomponenttypedescription": pl.Series([MAIN], dtype=pl.String).new_from_index(
+                0, n
+            ),
             "ordercategorydescription": picked(ORDER_TEXTS, inputs.kind),
             "patientweight": pl.Series(weight_kg(scene)[who]),
             "totalamount": pl.Series(total),
             "totalamountuom": pl.Series(["ml"], dtype=pl.String).new_from_index(0, n),
             "isopenbag": pl.Series(np.zeros(n, np.int64)),
             "continueinnextdept": pl.Series(np.zeros(n, np.int64)),
-            "originalamount": pl.Series(np.round(np.where(inputs.kind == DRIP, total, inputs.amount), 6)),
+            "originalamount": pl.Series(
+                np.round(np.where(inputs.kind == DRIP, total, inputs.amount), 6)
+            ),
             "originalrate": pl.Series(np.round(np.where(rated, inputs.rate, inputs.amount), 6)),
         },
     )
@@ -234,16 +284,30 @@ def _ingredients(scene: Scene, inputs: Inputs, common: dict[str, pl.Series]) -> 
     feed = inputs.item == keys.index("tube_feed")
     blood = inputs.item == keys.index("packed_red_blood_cells")
     oral = inputs.kind == ORAL
-    volume = np.select([inputs.kind == DRIP, inputs.kind == PUSH], [np.clip((inputs.end_s - inputs.start_s) / HOUR_S * 12, 1, 250), 50.0], inputs.amount)
+    volume = np.select(
+        [inputs.kind == DRIP, inputs.kind == PUSH],
+        [np.clip((inputs.end_s - inputs.start_s) / HOUR_S * 12, 1, 250), 50.0],
+        inputs.amount,
+    )
     wet = (inputs.kind >= FLUID) | (np.arange(len(feed)) % 3 == 0)
-    kinds = [("ingr_water", wet & ~blood, 1.0), ("ingr_ivf", wet & ~feed & ~blood & ~oral, 1.0), ("ingr_oral", oral, 1.0), ("ingr_enteral", feed, 1.0), ("ingr_calories", feed, 1.0), ("ingr_protein", feed, 0.06), ("ingr_blood", blood, 1.0)]
+    kinds = [
+        ("ingr_water", wet & ~blood, 1.0),
+        ("ingr_ivf", wet & ~feed & ~blood & ~oral, 1.0),
+        ("ingr_oral", oral, 1.0),
+        ("ingr_enteral", feed, 1.0),
+        ("ingr_calories", feed, 1.0),
+        ("ingr_protein", feed, 0.06),
+        ("ingr_blood", blood, 1.0),
+    ]
     frames = []
     for key, chosen, factor in kinds:
         at = np.flatnonzero(chosen)
         hours = np.maximum((inputs.end_s - inputs.start_s)[at] / HOUR_S, 1 / 60)
         amount = np.round(volume[at] * factor, 4)
         unit = {"Kcal": "kcal", "grams": "grams"}.get(items[key].unitname or "", "ml")
-        frame = pl.DataFrame({name: column.gather(pl.Series(at)) for name, column in common.items()}).with_columns(
+        frame = pl.DataFrame(
+            {name: column.gather(pl.Series(at)) for name, column in common.items()}
+        ).with_columns(
             itemid=pl.lit(items[key].itemid),
             amount=pl.Series(amount),
             amountuom=pl.lit(unit),
@@ -257,24 +321,69 @@ def _ingredients(scene: Scene, inputs: Inputs, common: dict[str, pl.Series]) -> 
     return table("icu/ingredientevents", rows.to_dict())
 
 
-def _procedures(scene: Scene, stays: Stays, done: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+def _procedures(
+    scene: Scene, stays: Stays, done: pl.DataFrame, rng: np.random.Generator
+) -> pl.DataFrame:
     """Lines, ventilation, dialysis as intervals; imaging, cultures and talks as tasks."""
     spells, rows = scene.places, stays.icu_row
     vent, pressor, crrt = scene.supports
-    clock = icu_time(scene, stays, 12)
+    clock = icu_time(scene, stays, every_h=12)
     parts: list[tuple[str, Ints, Ints, Ints, int]] = []
-    for key, p in (("20_gauge", 0.75), ("18_gauge", 0.45), ("foley_catheter", 0.35), ("picc_line", 0.1)):
+    for key, p in (
+        ("20_gauge", 0.75),
+        ("18_gauge", 0.45),
+        ("foley_catheter", 0.35),
+        ("picc_line", 0.1),
+    ):
         at = rows[rng.random(len(rows)) < p]
         length = (spells.end_s - spells.start_s)[at]
-        parts.append((key, at, spells.start_s[at] + 600, spells.start_s[at] + (length * rng.uniform(0.4, 0.99, len(at))).astype(np.int64), 1))
-    for key, support, p in (("invasive_ventilation", vent, 1.0), ("arterial_line", pressor, 0.85), ("multi_lumen", pressor, 0.6), ("dialysis_crrt", crrt, 1.0), ("dialysis_catheter", crrt, 0.9)):
+        parts.append(
+            (
+                key,
+                at,
+                spells.start_s[at] + 600,
+                spells.start_s[at] + (length * rng.uniform(0.4, 0.99, len(at))).astype(np.int64),
+                1,
+            )
+        )
+    for key, support, p in (
+        ("invasive_ventilation", vent, 1.0),
+        ("arterial_line", pressor, 0.85),
+        ("multi_lumen", pressor, 0.6),
+        ("dialysis_crrt", crrt, 1.0),
+        ("dialysis_catheter", crrt, 0.9),
+    ):
         at = np.flatnonzero(rng.random(len(support.encounter)) < p)
-        parts.append((key, _spell_at(scene, stays, support, at), support.start_s[at], support.end_s[at], 1))
+        parts.append(
+            (key, _spell_at(scene, stays, support, at), support.start_s[at], support.end_s[at], 1)
+        )
     at = np.arange(len(vent.encounter))
-    parts.append(("intubation", _spell_at(scene, stays, vent, at), vent.start_s, vent.start_s + 60, 0))
-    alive = np.flatnonzero(~scene.ends.dead[vent.encounter] | (vent.end_s < scene.left_s[vent.encounter]))
-    parts.append(("extubation", _spell_at(scene, stays, vent, alive), vent.end_s[alive] - 60, vent.end_s[alive], 0))
-    for key, p in (("chest_x_ray", 0.35), ("ekg", 0.2), ("family_updated_by_rn", 0.12), ("family_updated_by_md", 0.06), ("blood_cultured", 0.1), ("urine_culture", 0.06), ("ct_scan", 0.06), ("transthoracic_echo", 0.05), ("ultrasound", 0.03)):
+    parts.append(
+        ("intubation", _spell_at(scene, stays, vent, at), vent.start_s, vent.start_s + 60, 0)
+    )
+    alive = np.flatnonzero(
+        ~scene.ends.dead[vent.encounter] | (vent.end_s < scene.left_s[vent.encounter])
+    )
+    parts.append(
+        (
+            "extubation",
+            _spell_at(scene, stays, vent, alive),
+            vent.end_s[alive] - 60,
+            vent.end_s[alive],
+            0,
+        )
+    )
+    for key, p in (
+        ("chest_x_ray", 0.35),
+        ("ekg", 0.2),
+        ("family_updated_by_rn", 0.12),
+        ("family_updated_by_md", 0.06),
+        ("blood_cultured", 0.1),
+        ("urine_culture", 0.06),
+        ("ct_scan", 0.06),
+        ("transthoracic_echo", 0.05),
+        ("ultrasound", 0.03),
+    ):
         at = np.flatnonzero(rng.random(len(clock.spell)) < p)
         second = clock.second[at] + 60 * rng.integers(0, 600, len(at))
         inside = second < spells.end_s[clock.spell[at]]
@@ -295,7 +404,11 @@ def _spell_of(scene: Scene, stays: Stays, encounter: Ints, second: Ints) -> Ints
         return np.full(len(encounter), -1)
     key = scene.places.encounter[rows] * big + scene.places.start_s[rows]
     at = np.maximum(np.searchsorted(key, encounter * big + second, "right") - 1, 0)
-    ok = (scene.places.encounter[rows[at]] == encounter) & (second < scene.places.end_s[rows[at]]) & (second >= scene.places.start_s[rows[at]])
+    ok = (
+        (scene.places.encounter[rows[at]] == encounter)
+        & (second < scene.places.end_s[rows[at]])
+        & (second >= scene.places.start_s[rows[at]])
+    )
     return np.where(ok, rows[at], -1)
 
 
@@ -313,7 +426,10 @@ LOCATIONS = {
 
 
 def _procedure_table(
-    scene: Scene, stays: Stays, parts: list[tuple[str, Ints, Ints, Ints, int]], rng: np.random.Generator
+    scene: Scene,
+    stays: Stays,
+    parts: list[tuple[str, Ints, Ints, Ints, int]],
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
     items = scene.arrays.book.icu_items
     keys = list(items)
@@ -333,7 +449,9 @@ def _procedure_table(
     place = [s[0] for s in spots]
     offset = np.cumsum([0, *(len(p) for p in place)])[:-1]
     count = np.array([len(p) for p in place])[item]
-    pick = np.where(radial, 2, (rng.random(n) * np.maximum(np.minimum(count, 2), 1)).astype(np.int64))
+    pick = np.where(
+        radial, 2, (rng.random(n) * np.maximum(np.minimum(count, 2), 1)).astype(np.int64)
+    )
     minutes = (end - start) / 60
     order_id = scrambled(0, scene.number * BLOCK * 400 + 150_000 + np.arange(n))
     return table(
@@ -349,8 +467,13 @@ def _procedure_table(
             "itemid": pl.Series(np.array([x.itemid for x in items.values()])[item]),
             "value": pl.Series(np.where(long == 1, minutes, 1.0)),
             "valueuom": picked(["None", "min"], long),
-            "location": picked([t for p in place for t in p], np.where(count > 0, offset[item] + np.minimum(pick, np.maximum(count - 1, 0)), -1)),
-            "locationcategory": picked([s[1] or None for s in spots], item).set(pl.Series(radial), "Invasive Arterial"),
+            "location": picked(
+                [t for p in place for t in p],
+                np.where(count > 0, offset[item] + np.minimum(pick, np.maximum(count - 1, 0)), -1),
+            ),
+            "locationcategory": picked([s[1] or None for s in spots], item).set(
+                pl.Series(radial), "Invasive Arterial"
+            ),
             "orderid": pl.Series(order_id),
             "linkorderid": pl.Series(order_id),
             "ordercategoryname": category,
@@ -358,9 +481,10 @@ def _procedure_table(
             "patientweight": pl.Series(weight_kg(scene)[who]),
             "isopenbag": pl.Series(long),
             "continueinnextdept": pl.Series(np.zeros(n, np.int64)),
-            "statusdescription": pl.Series(["FinishedRunning"], dtype=pl.String).new_from_index(0, n),
+            "statusdescription": pl.Series(["FinishedRunning"], dtype=pl.String).new_from_index(
+                0, n
+            ),
             "ORIGINALAMOUNT": pl.Series(np.where(long == 1, minutes, 1.0)),
             "ORIGINALRATE": pl.Series(long),
         },
     )
-

@@ -60,7 +60,9 @@ def _draws(scene: Scene, rng: np.random.Generator) -> Draws:
         *_icu_draws(scene, rng),
         _outpatient_draws(scene, rng),
     ]
-    encounter, subject, time_s, test, priority = (np.concatenate(c) for c in zip(*parts, strict=True))
+    encounter, subject, time_s, test, priority = (
+        np.concatenate(c) for c in zip(*parts, strict=True)
+    )
     inside = (encounter < 0) | (time_s < scene.left_s[encounter])
     key = np.lexsort((test, time_s, subject))
     key = key[inside[key]]
@@ -88,7 +90,9 @@ def _condition_tests(scene: Scene, encounter: Ints) -> tuple[Ints, Ints]:
     condition = scene.encounters.condition[encounter]
     row = np.repeat(np.arange(len(encounter)), count[condition])
     first = count.cumsum() - count
-    step = np.arange(len(row)) - np.repeat(count[condition].cumsum() - count[condition], count[condition])
+    step = np.arange(len(row)) - np.repeat(
+        count[condition].cumsum() - count[condition], count[condition]
+    )
     return row, flat[first[condition][row] + step]
 
 
@@ -114,14 +118,22 @@ def _daily_draws(scene: Scene, rng: np.random.Generator) -> list[Part]:
     """Morning labs of inpatients, and the condition's own tests again on some days."""
     stays = np.flatnonzero(scene.admitted)
     first = scene.admit_s[stays] // DAY_S * DAY_S + DAY_S
-    row, midnight = every(first, scene.left_s[stays], DAY_S)
+    row, midnight = every(first, scene.left_s[stays], period_s=DAY_S)
     who = stays[row]
     when = midnight + 5 * HOUR_S + 60 * rng.integers(0, 170, len(who))
     ill = scene.severity[scene.hour_row(who, when)]
     parts = []
     for name, p in (("cbc", 0.78), ("chem", 0.84), ("minerals", 0.7), ("coag", 0.12), ("lft", 0.1)):
         drawn = rng.random(len(who)) < p + 0.05 * ill
-        parts.append(_part(scene, who[drawn], when[drawn], np.full(int(drawn.sum()), _named(scene, name)), ROUTINE))
+        parts.append(
+            _part(
+                scene,
+                who[drawn],
+                when[drawn],
+                np.full(int(drawn.sum()), _named(scene, name)),
+                ROUTINE,
+            )
+        )
     again, test = _condition_tests(scene, who)
     keep = rng.random(len(again)) < 0.12 + 0.06 * ill[again]
     parts.append(_part(scene, who[again[keep]], when[again[keep]], test[keep], ROUTINE))
@@ -133,22 +145,35 @@ def _icu_draws(scene: Scene, rng: np.random.Generator) -> list[Part]:
     spells = scene.places
     icu = np.flatnonzero(spells.kind == ICU)
     parts = []
-    for name, hours, p in (("chem", 8, 0.7), ("cbc", 12, 0.7), ("coag", 14, 0.6), ("lactate", 10, 0.45), ("minerals", 12, 0.7), ("lft", 24, 0.4)):
-        row, when = every(spells.start_s[icu] + 1800, spells.end_s[icu], hours * HOUR_S)
+    for name, hours, p in (
+        ("chem", 8, 0.7),
+        ("cbc", 12, 0.7),
+        ("coag", 14, 0.6),
+        ("lactate", 10, 0.45),
+        ("minerals", 12, 0.7),
+        ("lft", 24, 0.4),
+    ):
+        row, when = every(spells.start_s[icu] + 1800, spells.end_s[icu], period_s=hours * HOUR_S)
         drawn = rng.random(len(row)) < p
         when = when[drawn] + 60 * rng.integers(0, 100, int(drawn.sum()))
         who = spells.encounter[icu[row[drawn]]]
         parts.append(_part(scene, who, when, np.full(len(who), _named(scene, name)), STAT))
     vent = scene.supports[0]
-    row, when = every(vent.start_s + 1200, vent.end_s, 6 * HOUR_S)
+    row, when = every(vent.start_s + 1200, vent.end_s, period_s=6 * HOUR_S)
     when = when + 60 * rng.integers(0, 120, len(row))
-    parts.append(_part(scene, vent.encounter[row], when, np.full(len(row), _named(scene, "abg")), STAT))
+    parts.append(
+        _part(scene, vent.encounter[row], when, np.full(len(row), _named(scene, "abg")), STAT)
+    )
     return parts
 
 
 def _outpatient_draws(scene: Scene, rng: np.random.Generator) -> Part:
     """Clinic labs in the months before an encounter: no hadm_id."""
-    names = [t for t in ("cbc", "chem", "lipids", "hba1c", "lft", "thyroid") if t in tests_of(scene.arrays)]
+    names = [
+        t
+        for t in ("cbc", "chem", "lipids", "hba1c", "lft", "thyroid")
+        if t in tests_of(scene.arrays)
+    ]
     count = rng.poisson(0.35, scene.n)
     who = np.repeat(np.arange(scene.n), count)
     before = rng.integers(3, 200, len(who)) * DAY_S
@@ -164,7 +189,7 @@ def _outpatient_draws(scene: Scene, rng: np.random.Generator) -> Part:
     return np.full(len(who), -1), subject, when // 60 * 60, test, np.full(len(who), -1)
 
 
-def effects_of(scene: Scene, effect: Floats, share: Floats, rng: np.random.Generator) -> Effects:
+def effects_of(scene: Scene, effect: Floats, *, share: Floats, rng: np.random.Generator) -> Effects:
     """Which findings each person shows, and by how much (SDs), for labs or vital signs."""
     principal = scene.encounters.condition
     acute = effect[principal] * (rng.random((scene.n, effect.shape[1])) < share[principal])
@@ -173,12 +198,26 @@ def effects_of(scene: Scene, effect: Floats, share: Floats, rng: np.random.Gener
     late = np.flatnonzero(problems.role == COMPLICATION)
     what = problems.condition[late]
     shown = effect[what] * (rng.random((len(late), effect.shape[1])) < share[what])
-    return Effects(acute, np.clip(chronic, -2.5, 2.5), shown, problems.encounter[late], problems.onset_s[late])
+    return Effects(
+        acute, np.clip(chronic, -2.5, 2.5), shown, problems.encounter[late], problems.onset_s[late]
+    )
 
 
-def moved(effects: Effects, encounter: Ints, column: Ints, time_s: Ints, severity: Floats) -> Floats:
+def dose(severity: Floats) -> Floats:
+    """How far findings go at a severity: in proportion up to 3, more slowly above."""
+    return np.asarray(np.minimum(severity, 3) / 3 + 0.12 * np.maximum(severity - 3, 0))
+
+
+def moved(
+    effects: Effects, encounter: Ints, *, column: Ints, time_s: Ints, severity: Floats
+) -> Floats:
     """SDs by which the given measurements are moved."""
-    shift = effects.acute[encounter, column] * severity / 3 + effects.chronic[encounter, column]
+    acute = effects.acute[encounter, column] * dose(severity)
+    chronic = effects.chronic[encounter, column]
+    # The same change from two causes does not double.
+    same = acute * chronic > 0
+    less = np.where(np.abs(acute) < np.abs(chronic), acute, chronic)
+    shift = acute + chronic - np.where(same, 0.7 * less, 0.0)
     if len(effects.late_of):
         order = np.argsort(effects.late_of, kind="stable")
         owner = effects.late_of[order]
@@ -186,7 +225,7 @@ def moved(effects: Effects, encounter: Ints, column: Ints, time_s: Ints, severit
         for ahead in range(int(np.bincount(owner).max())):
             row = np.minimum(first + ahead, len(owner) - 1)
             mine = (owner[row] == encounter) & (effects.late_from_s[order[row]] <= time_s)
-            gain = effects.late[order[row], column] * np.maximum(severity, 1.5) / 3
+            gain = effects.late[order[row], column] * dose(np.maximum(severity, 1.5))
             shift = shift + np.where(mine, gain, 0.0)
     return np.asarray(shift)
 
@@ -214,13 +253,20 @@ def _results(scene: Scene, draws: Draws, rng: np.random.Generator) -> pl.DataFra
     lag = np.array([x.turnaround_h for x in listed])[lab] * HOUR_S * pace
     n = len(draw)
     lost = rng.random(n) < 0.006
-    low, high = (np.array([np.nan if v is None else v for v in c]) for c in zip(*((x.ref_low, x.ref_high) for x in listed), strict=True))
+    low, high = (
+        np.array([np.nan if v is None else v for v in c])
+        for c in zip(*((x.ref_low, x.ref_high) for x in listed), strict=True)
+    )
     absent = _absent(value, lab, list(scene.arrays.book.labs))
     abnormal = ((value < low[lab]) | (value > high[lab])) & ~lost & ~absent
     position = scene.number * ROWS_A_BLOCK + np.arange(n)
     said = np.where(lost, 0, np.where(rng.random(n) < 0.025, 0, -1))
-    fasting = (np.array([x.label == "Glucose" and x.fluid == "Blood" for x in listed])[lab]) & (said < 0) & (rng.random(n) < 0.6)
-    order_by = providers(rng, len(draws.test), 0.85).gather(pl.Series(draw))
+    fasting = (
+        (np.array([x.label == "Glucose" and x.fluid == "Blood" for x in listed])[lab])
+        & (said < 0)
+        & (rng.random(n) < 0.6)
+    )
+    order_by = providers(rng, len(draws.test), missing=0.85).gather(pl.Series(draw))
     number = _as_text(value, np.array([x.decimals for x in listed])[lab], lost | absent)
     shown = number.set(pl.Series(absent & ~lost), "NEG")
     return table(
@@ -229,19 +275,30 @@ def _results(scene: Scene, draws: Draws, rng: np.random.Generator) -> pl.DataFra
             "labevent_id": pl.Series(position + 1),
             "subject_id": pl.Series(scene.subject_id[draws.subject[draw]]),
             "hadm_id": ids(np.where(encounter >= 0, scene.hadm_id[encounter], -1)),
-            "specimen_id": pl.Series(scrambled(0, scene.number * BLOCK * 2000 + _specimens(draws))[draw]),
+            "specimen_id": pl.Series(
+                scrambled(0, scene.number * BLOCK * 2000 + _specimens(draws))[draw]
+            ),
             "itemid": pl.Series(np.array([x.itemid for x in listed])[lab]),
             "order_provider_id": order_by,
             "charttime": times(time_s),
-            "storetime": times(time_s + np.maximum(lag, 300).astype(np.int64) // 60 * 60, rng.random(n) < 0.008),
+            "storetime": times(
+                time_s + np.maximum(lag, 300).astype(np.int64) // 60 * 60, rng.random(n) < 0.008
+            ),
             "value": shown,
             "valuenum": number.cast(pl.Float64),
             "valueuom": picked([x.unit for x in listed], lab),
             "ref_range_lower": pl.Series(low)[lab].fill_nan(None),
             "ref_range_upper": pl.Series(high)[lab].fill_nan(None),
             "flag": picked(["abnormal"], np.where(abnormal, 0, -1)),
-            "priority": picked(["ROUTINE", "STAT"], draws.priority[draw], (draws.priority[draw] < 0) & (rng.random(n) < 0.6)),
-            "comments": picked(["___", "IF FASTING, 70-100 NORMAL, >125 PROVISIONAL DIABETES."], np.where(fasting, 1, said)),
+            "priority": picked(
+                ["ROUTINE", "STAT"],
+                draws.priority[draw],
+                null=(draws.priority[draw] < 0) & (rng.random(n) < 0.6),
+            ),
+            "comments": picked(
+                ["___", "IF FASTING, 70-100 NORMAL, >125 PROVISIONAL DIABETES."],
+                np.where(fasting, 1, said),
+            ),
         },
     )
 
@@ -269,20 +326,24 @@ def _as_text(value: Floats, decimals: Ints, lost: Bools) -> pl.Series:
     shown = pl.when(pl.col("d") == 0).then(pl.col("v").round(0).cast(pl.Int64).cast(pl.String))
     for digits in range(1, 4):
         shown = shown.when(pl.col("d") == digits).then(pl.col("v").round(digits).cast(pl.String))
-    return frame.select(pl.when(pl.col("lost")).then(None).otherwise(shown.otherwise(pl.col("v").cast(pl.String)))).to_series()
+    return frame.select(
+        pl.when(pl.col("lost")).then(None).otherwise(shown.otherwise(pl.col("v").cast(pl.String)))
+    ).to_series()
 
 
-def _values(scene: Scene, draws: Draws, rows: tuple[Ints, Ints], rng: np.random.Generator) -> Floats:
+def _values(
+    scene: Scene, draws: Draws, rows: tuple[Ints, Ints], rng: np.random.Generator
+) -> Floats:
     draw, lab = rows
     arrays, listed = scene.arrays, list(scene.arrays.book.labs.values())
-    effects = effects_of(scene, arrays.lab_effect, arrays.lab_share, rng)
+    effects = effects_of(scene, arrays.lab_effect, share=arrays.lab_share, rng=rng)
     baseline = rng.normal(0, 0.45, (len(scene.subject_id), len(listed)))
     person = rng.normal(0, 0.3, (scene.n, len(listed)))
     encounter, time_s, subject = draws.encounter[draw], draws.time_s[draw], draws.subject[draw]
     inside = encounter >= 0
     known = np.where(inside, encounter, 0)
     severity = scene.appearance[scene.hour_row(known, time_s)]
-    shift = moved(effects, known, lab, time_s, severity) + person[known, lab]
+    shift = moved(effects, known, column=lab, time_s=time_s, severity=severity) + person[known, lab]
     z = baseline[subject, lab] + np.where(inside, shift, 0.0) + rng.normal(0, 0.35, len(draw))
     mean, sd = (np.array([getattr(x, name) for x in listed], float)[lab] for name in ("mean", "sd"))
     log = np.array([x.log for x in listed])[lab]
@@ -292,9 +353,34 @@ def _values(scene: Scene, draws: Draws, rows: tuple[Ints, Ints], rng: np.random.
     percent = np.array([x.unit == "%" for x in listed])[lab]
     value = np.where(percent, np.minimum(value, 100.0), value)
     value = _consistent(value, draw, lab, list(arrays.book.labs))
+    bounds = np.array([POSSIBLE.get(key, (-1e9, 1e9)) for key in arrays.book.labs])[lab]
+    value = np.clip(value, bounds[:, 0], bounds[:, 1])
     scale = 10.0 ** np.array([x.decimals for x in listed])[lab]
     return np.asarray(np.round(value * scale) / scale)
 
+
+# What is compatible with a living patient.
+POSSIBLE = {
+    "glucose": (18.0, 1150.0),
+    "sodium": (102.0, 176.0),
+    "potassium": (1.8, 8.9),
+    "chloride": (65.0, 140.0),
+    "bicarbonate": (4.0, 48.0),
+    "creatinine": (0.2, 16.0),
+    "urea_nitrogen": (3.0, 190.0),
+    "ph": (6.85, 7.68),
+    "pco2": (12.0, 120.0),
+    "hemoglobin": (4.0, 21.0),
+    "hba1c": (4.0, 15.8),
+    "crp": (0.1, 480.0),
+    "wbc": (0.1, 95.0),
+    "platelets": (5.0, 1300.0),
+    "lactate": (0.4, 20.0),
+    "albumin": (1.0, 5.6),
+    "calcium": (5.0, 16.0),
+    "magnesium": (0.7, 5.0),
+    "phosphate": (0.8, 12.0),
+}
 
 # What the analyser computes from other results of the same tube.
 _DERIVED = (
@@ -302,7 +388,11 @@ _DERIVED = (
     ("rbc", ("hematocrit", "mcv"), lambda hct, mcv: 10 * hct / np.maximum(mcv, 50)),
     ("mch", ("hemoglobin", "rbc"), lambda hb, rbc: 10 * hb / np.maximum(rbc, 0.5)),
     ("mchc", ("hemoglobin", "hematocrit"), lambda hb, hct: 100 * hb / np.maximum(hct, 5)),
-    ("anion_gap", ("sodium", "chloride", "bicarbonate"), lambda na, cl, co2: np.maximum(na - cl - co2, 3)),
+    (
+        "anion_gap",
+        ("sodium", "chloride", "bicarbonate"),
+        lambda na, cl, co2: np.maximum(na - cl - co2, 3),
+    ),
     ("inr", ("pt",), lambda pt: np.maximum(pt / 11.6, 0.8)),
 )
 
@@ -319,5 +409,7 @@ def _consistent(value: Floats, draw: Ints, lab: Ints, keys: list[str]) -> Floats
             mine = lab == at[key]
             where[line, draw[mine]] = np.flatnonzero(mine)
         complete = np.flatnonzero((where >= 0).all(axis=0))
-        value[where[0, complete]] = formula(*(value[where[1 + i, complete]] for i in range(len(sources))))
+        value[where[0, complete]] = formula(
+            *(value[where[1 + i, complete]] for i in range(len(sources)))
+        )
     return value

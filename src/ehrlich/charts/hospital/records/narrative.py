@@ -26,26 +26,65 @@ def named(listed: list[Condition], condition: Ints, *, short: bool) -> pl.Series
 
 
 def course_text(
-    scene: Scene, drugs: Medication, done: pl.DataFrame, seen: tuple[Bools, Bools, Bools]
+    scene: Scene, drugs: Medication, *, done: pl.DataFrame, seen: tuple[Bools, Bools, Bools]
 ) -> pl.DataFrame:
     """(encounter, course): the brief hospital course of every encounter."""
-    frame = _problems(scene).join(_treated_with(scene, drugs), on=["encounter", "condition"], how="left", maintain_order="left")
+    frame = _problems(scene).join(
+        _treated_with(scene, drugs),
+        on=["encounter", "condition"],
+        how="left",
+        maintain_order="left",
+    )
     by_home = _home_drugs(scene, drugs)
     frame = frame.join(by_home, on=["encounter", "condition"], how="left", maintain_order="left")
-    drugs_said = pl.when(pl.col("drugs").is_not_null()).then(pl.concat_str(pl.lit(" Treated with "), "drugs", pl.lit("."))).otherwise(pl.lit(" Managed supportively."))
-    began = pl.when(pl.col("role") == COMPLICATION).then(pl.concat_str(pl.lit("Developed on hospital day "), "day", pl.lit(".")))
+    drugs_said = (
+        pl.when(pl.col("drugs").is_not_null())
+        .then(pl.concat_str(pl.lit(" Treated with "), "drugs", pl.lit(".")))
+        .otherwise(pl.lit(" Managed supportively."))
+    )
+    began = pl.when(pl.col("role") == COMPLICATION).then(
+        pl.concat_str(pl.lit("Developed on hospital day "), "day", pl.lit("."))
+    )
     began = began.otherwise(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
-    planned = pl.when(pl.col("planned") & (pl.col("role") == PRINCIPAL)).then(pl.lit("Admitted electively.")).otherwise(began)
-    old = pl.when(pl.col("home").is_not_null()).then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit("."))).otherwise(pl.lit("Stable, no change to management."))
-    body = pl.when(pl.col("role") == COMORBID).then(old).otherwise(pl.concat_str(planned, drugs_said))
+    planned = (
+        pl.when(pl.col("planned") & (pl.col("role") == PRINCIPAL))
+        .then(pl.lit("Admitted electively."))
+        .otherwise(began)
+    )
+    old = (
+        pl.when(pl.col("home").is_not_null())
+        .then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit(".")))
+        .otherwise(pl.lit("Stable, no change to management."))
+    )
+    body = (
+        pl.when(pl.col("role") == COMORBID).then(old).otherwise(pl.concat_str(planned, drugs_said))
+    )
     frame = frame.with_columns(line=pl.concat_str(pl.lit("# "), "title", pl.lit(": "), body))
-    acute = frame.filter(pl.col("role") != COMORBID).group_by("encounter", maintain_order=True).agg(acute=pl.col("line").str.join("\n\n"))
-    chronic = frame.filter(pl.col("role") == COMORBID).group_by("encounter", maintain_order=True).agg(chronic=pl.col("line").str.join("\n"))
-    whole = _frame_of_stay(scene, seen).join(acute, on="encounter", how="left", maintain_order="left").join(chronic, on="encounter", how="left", maintain_order="left")
-    chronic_said = pl.when(pl.col("chronic").is_not_null()).then(pl.concat_str(pl.lit("\n\nCHRONIC ISSUES:\n"), "chronic")).otherwise(pl.lit(""))
+    acute = (
+        frame.filter(pl.col("role") != COMORBID)
+        .group_by("encounter", maintain_order=True)
+        .agg(acute=pl.col("line").str.join("\n\n"))
+    )
+    chronic = (
+        frame.filter(pl.col("role") == COMORBID)
+        .group_by("encounter", maintain_order=True)
+        .agg(chronic=pl.col("line").str.join("\n"))
+    )
+    whole = (
+        _frame_of_stay(scene, seen)
+        .join(acute, on="encounter", how="left", maintain_order="left")
+        .join(chronic, on="encounter", how="left", maintain_order="left")
+    )
+    chronic_said = (
+        pl.when(pl.col("chronic").is_not_null())
+        .then(pl.concat_str(pl.lit("\n\nCHRONIC ISSUES:\n"), "chronic"))
+        .otherwise(pl.lit(""))
+    )
     operated = done.unique("encounter").select("encounter", operated=pl.lit(True))
     whole = whole.join(operated, on="encounter", how="left", maintain_order="left")
-    text = pl.concat_str("opening", pl.lit("\n\nACUTE ISSUES:\n"), "acute", chronic_said, pl.lit("\n\n"), "closing")
+    text = pl.concat_str(
+        "opening", pl.lit("\n\nACUTE ISSUES:\n"), "acute", chronic_said, pl.lit("\n\n"), "closing"
+    )
     return whole.select("encounter", course=text)
 
 
@@ -58,26 +97,45 @@ def _problems(scene: Scene) -> pl.DataFrame:
             "condition": problems.condition,
             "role": problems.role,
             "title": named(listed, problems.condition, short=False),
-            "symptoms": picked([phrase_list(c.findings.symptoms[:3]) or c.title.lower() for c in listed], problems.condition),
+            "symptoms": picked(
+                [phrase_list(c.findings.symptoms[:3]) or c.title.lower() for c in listed],
+                problems.condition,
+            ),
             "day": 1 + np.maximum((problems.onset_s - scene.admit_s[who]) // DAY_S, 0),
             "planned": scene.encounters.planned[who],
         }
     ).sort("encounter", "role", maintain_order=True)
 
 
-def _drug_names(scene: Scene, encounter: Ints, condition: Ints, drug: Ints, name: str) -> pl.DataFrame:
+def _drug_names(
+    scene: Scene, encounter: Ints, condition: Ints, drug: Ints, name: str
+) -> pl.DataFrame:
     book = list(scene.arrays.book.drugs.values())
-    frame = pl.DataFrame({"encounter": encounter, "condition": condition, "drug": picked([d.name.lower() for d in book], drug)})
+    frame = pl.DataFrame(
+        {
+            "encounter": encounter,
+            "condition": condition,
+            "drug": picked([d.name.lower() for d in book], drug),
+        }
+    )
     frame = frame.unique(maintain_order=True)
     words = pl.col("drug")
-    joined = pl.when(words.len() > 1).then(pl.concat_str(words.head(words.len() - 1).str.join(", "), pl.lit(" and "), words.last())).otherwise(words.first())
+    joined = (
+        pl.when(words.len() > 1)
+        .then(
+            pl.concat_str(words.head(words.len() - 1).str.join(", "), pl.lit(" and "), words.last())
+        )
+        .otherwise(words.first())
+    )
     return frame.group_by("encounter", "condition", maintain_order=True).agg(joined.alias(name))
 
 
 def _treated_with(scene: Scene, drugs: Medication) -> pl.DataFrame:
     orders = drugs.orders
     mine = orders.condition >= 0
-    return _drug_names(scene, orders.encounter[mine], orders.condition[mine], orders.drug[mine], "drugs")
+    return _drug_names(
+        scene, orders.encounter[mine], orders.condition[mine], orders.drug[mine], "drugs"
+    )
 
 
 def _home_drugs(scene: Scene, drugs: Medication) -> pl.DataFrame:
@@ -92,15 +150,56 @@ def _frame_of_stay(scene: Scene, seen: tuple[Bools, Bools, Bools]) -> pl.DataFra
     female = scene.subjects.female[scene.encounters.subject]
     title = named(listed, scene.encounters.condition, short=False)
     days = np.maximum(np.round((scene.left_s - scene.admit_s) / DAY_S), 1).astype(np.int64)
-    frame = pl.DataFrame({"encounter": np.arange(scene.n), "title": title, "person": picked(["man", "woman"], female.astype(int)), "days": days, "icu": icu, "vent": vent, "pressor": pressor, "dead": scene.ends.dead, "planned": scene.encounters.planned})
+    frame = pl.DataFrame(
+        {
+            "encounter": np.arange(scene.n),
+            "title": title,
+            "person": picked(["man", "woman"], female.astype(int)),
+            "days": days,
+            "icu": icu,
+            "vent": vent,
+            "pressor": pressor,
+            "dead": scene.ends.dead,
+            "planned": scene.encounters.planned,
+        }
+    )
     care = pl.concat_str(
         pl.when("icu").then(pl.lit(" The patient required intensive care.")).otherwise(pl.lit("")),
-        pl.when("vent").then(pl.lit(" Intubated and mechanically ventilated.")).otherwise(pl.lit("")),
-        pl.when("pressor").then(pl.lit(" Hypotension required vasopressors.")).otherwise(pl.lit("")),
+        pl.when("vent")
+        .then(pl.lit(" Intubated and mechanically ventilated."))
+        .otherwise(pl.lit("")),
+        pl.when("pressor")
+        .then(pl.lit(" Hypotension required vasopressors."))
+        .otherwise(pl.lit("")),
     )
-    came = pl.when("planned").then(pl.lit(" admitted electively for ")).otherwise(pl.lit(" admitted with "))
-    opening = pl.concat_str(pl.lit("SUMMARY: ___ year old "), "person", came, pl.col("title").str.to_lowercase(), pl.lit("."), care)
-    closing = pl.when("dead").then(pl.lit("Despite treatment the patient's condition worsened. The family was at the bedside. The patient died on ___ at ___.")).otherwise(
-        pl.concat_str(pl.lit("TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n- Length of stay "), "days", pl.lit(" day(s); symptoms had improved by discharge."))
+    came = (
+        pl.when("planned")
+        .then(pl.lit(" admitted electively for "))
+        .otherwise(pl.lit(" admitted with "))
+    )
+    opening = pl.concat_str(
+        pl.lit("SUMMARY: ___ year old "),
+        "person",
+        came,
+        pl.col("title").str.to_lowercase(),
+        pl.lit("."),
+        care,
+    )
+    closing = (
+        pl.when("dead")
+        .then(
+            pl.lit(
+                "Despite treatment the patient's condition worsened. The family was at the bedside. The patient died on ___ at ___."
+            )
+        )
+        .otherwise(
+            pl.concat_str(
+                pl.lit(
+                    "TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n- Length of stay "
+                ),
+                "days",
+                pl.lit(" day(s); symptoms had improved by discharge."),
+            )
+        )
     )
     return frame.select("encounter", opening=opening, closing=closing)

@@ -11,11 +11,18 @@ import polars as pl
 from ehrlich.charts.hospital.arrays import Ints
 from ehrlich.charts.hospital.course import HOUR_S, ICU, WARD
 from ehrlich.charts.hospital.records.drugs import DrugOrders
-from ehrlich.charts.hospital.records.frames import Tables, blank, ids, picked, providers, table, times
+from ehrlich.charts.hospital.records.frames import (
+    Tables,
+    blank,
+    ids,
+    picked,
+    providers,
+    table,
+    times,
+)
 from ehrlich.charts.hospital.records.labs import Draws
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, Scene, scrambled, texts
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,12 @@ def order_kinds(scene: Scene) -> list[Kind]:
     return [
         ("Medications", None, None, ()),
         ("Lab", None, None, ()),
-        ("ADT orders", "Admit", "Admit to", tuple(dict.fromkeys(scene.arrays.book.places.services.values()))),
+        (
+            "ADT orders",
+            "Admit",
+            "Admit to",
+            tuple(dict.fromkeys(scene.arrays.book.places.services.values())),
+        ),
         ("ADT orders", "Transfer", "Transfer to", ("ICU", "Medicine", "Surgery")),
         ("ADT orders", "Discharge", "Discharge Planning", ("Finalized",)),
         *(("Cardiology" if e == "Echo" else "Radiology", e, None, ()) for e in exams),
@@ -61,6 +73,7 @@ def order_kinds(scene: Scene) -> list[Kind]:
 def order_records(
     scene: Scene,
     orders: DrugOrders,
+    *,
     others: tuple[Draws, tuple[Ints, Ints, Ints]],
     rng: np.random.Generator,
 ) -> tuple[Tables, Links]:
@@ -102,7 +115,10 @@ def _written(encounter: Ints, time_s: Ints, kind: int, detail: Ints | None = Non
 
 
 def _other_orders(
-    scene: Scene, kinds: list[Kind], others: tuple[Draws, tuple[Ints, Ints, Ints]], rng: np.random.Generator
+    scene: Scene,
+    kinds: list[Kind],
+    others: tuple[Draws, tuple[Ints, Ints, Ints]],
+    rng: np.random.Generator,
 ) -> list[Written]:
     draws, (exam_of, exam, exam_s) = others
     inside = draws.encounter >= 0
@@ -110,15 +126,24 @@ def _other_orders(
         draws.time_s[inside] > scene.admit_s[draws.encounter[inside]]
     )
     rows = np.flatnonzero(inside)
-    ahead = np.where(draws.priority[rows] == 1, rng.integers(300, 3000, len(rows)), rng.integers(6000, 50000, len(rows)))
+    ahead = np.where(
+        draws.priority[rows] == 1,
+        rng.integers(300, 3000, len(rows)),
+        rng.integers(6000, 50000, len(rows)),
+    )
     who = draws.encounter[rows]
     parts = [_written(who, np.maximum(draws.time_s[rows] - ahead, scene.admit_s[who] + 60), LAB)]
     subtypes = {k[1]: i for i, k in enumerate(kinds)}
-    exam_kind = np.array([subtypes[e.order_subtype] for e in scene.arrays.book.exams.values()])[exam]
+    exam_kind = np.array([subtypes[e.order_subtype] for e in scene.arrays.book.exams.values()])[
+        exam
+    ]
     ours = scene.admitted[exam_of] & (exam_s > scene.admit_s[exam_of])
     for kind in np.unique(exam_kind[ours]):
         mine = ours & (exam_kind == kind)
-        before = np.maximum(exam_s[mine] - rng.integers(900, 9000, int(mine.sum())), scene.admit_s[exam_of[mine]] + 60)
+        before = np.maximum(
+            exam_s[mine] - rng.integers(900, 9000, int(mine.sum())),
+            scene.admit_s[exam_of[mine]] + 60,
+        )
         parts.append(_written(exam_of[mine], before, int(kind)))
     return [*parts, *_adt(scene, kinds, rng), *_routine(scene, kinds, rng)]
 
@@ -131,12 +156,30 @@ def _adt(scene: Scene, kinds: list[Kind], rng: np.random.Generator) -> list[Writ
     to = list(kinds[named["Admit"]][3])
     onto = np.array([to.index(scene.arrays.book.places.services[s]) for s in service])
     spells = scene.places
-    later = np.flatnonzero((spells.kind >= WARD) & (np.append(False, (np.diff(spells.encounter) == 0) & (spells.kind[:-1] >= WARD))))
+    later = np.flatnonzero(
+        (spells.kind >= WARD)
+        & (np.append(False, (np.diff(spells.encounter) == 0) & (spells.kind[:-1] >= WARD)))
+    )
     home = stays[~scene.ends.dead[stays]]
     return [
-        _written(stays, scene.admit_s[stays] + rng.integers(5, 400, len(stays)), named["Admit"] or 0, onto),
-        _written(spells.encounter[later], spells.start_s[later] - rng.integers(900, 9000, len(later)), named["Transfer"] or 0, np.where(spells.kind[later] == ICU, 0, 1)),
-        _written(home, scene.left_s[home] - rng.integers(1800, 12000, len(home)), named["Discharge"] or 0, np.zeros(len(home), np.int64)),
+        _written(
+            stays,
+            scene.admit_s[stays] + rng.integers(5, 400, len(stays)),
+            named["Admit"] or 0,
+            onto,
+        ),
+        _written(
+            spells.encounter[later],
+            spells.start_s[later] - rng.integers(900, 9000, len(later)),
+            named["Transfer"] or 0,
+            np.where(spells.kind[later] == ICU, 0, 1),
+        ),
+        _written(
+            home,
+            scene.left_s[home] - rng.integers(1800, 12000, len(home)),
+            named["Discharge"] or 0,
+            np.zeros(len(home), np.int64),
+        ),
     ]
 
 
@@ -155,9 +198,15 @@ def _routine(scene: Scene, kinds: list[Kind], rng: np.random.Generator) -> list[
         expected = order.per_day * length_d + order.icu_per_day * icu_d[stays]
         later = np.repeat(np.arange(len(stays)), rng.poisson(expected))
         when = scene.admit_s[at_start] + rng.integers(200, 7000, len(at_start))
-        at = scene.admit_s[stays[later]] + (rng.random(len(later)) * length_d[later] * DAY_S).astype(np.int64)
+        at = scene.admit_s[stays[later]] + (
+            rng.random(len(later)) * length_d[later] * DAY_S
+        ).astype(np.int64)
         who = np.concatenate([at_start, stays[later]])
-        value = rng.choice(len(order.values), len(who), p=_falling(len(order.values))) if order.values else None
+        value = (
+            rng.choice(len(order.values), len(who), p=_falling(len(order.values)))
+            if order.values
+            else None
+        )
         parts.append(_written(who, np.concatenate([when, at]), kind, value))
     return parts
 
@@ -191,19 +240,25 @@ def _poe(
         ordertime=times(written.time_s),
         order_type=picked([k[0] for k in kinds], written.kind),
         order_subtype=picked([k[1] for k in kinds], written.kind),
-        transaction_type=picked(["New", "Change", "D/C"], np.where(written.of >= 0, 2, change.astype(int))),
+        transaction_type=picked(
+            ["New", "Change", "D/C"], np.where(written.of >= 0, 2, change.astype(int))
+        ),
         discontinue_of_poe_id=picked(name, written.of),
         discontinued_by_poe_id=picked(name, ended_by),
-        order_provider_id=providers(rng, len(order), 0.02),
+        order_provider_id=providers(rng, len(order), missing=0.02),
         order_status=pl.lit("Inactive"),
     )
     with_field = np.array([bool(k[2]) for k in kinds])[written.kind] & (written.detail >= 0)
     rows = np.flatnonzero(with_field)
     values = [v for k in kinds for v in (k[3] or ("",))]
     offset = np.cumsum([0, *(len(k[3]) or 1 for k in kinds[:-1])])
-    detail = frame[rows].select("poe_id", "poe_seq", "subject_id").with_columns(
-        field_name=picked([k[2] for k in kinds], written.kind[rows]),
-        field_value=picked(values, offset[written.kind[rows]] + written.detail[rows]),
+    detail = (
+        frame[rows]
+        .select("poe_id", "poe_seq", "subject_id")
+        .with_columns(
+            field_name=picked([k[2] for k in kinds], written.kind[rows]),
+            field_value=picked(values, offset[written.kind[rows]] + written.detail[rows]),
+        )
     )
     return frame, table("hosp/poe_detail", detail.sort("subject_id", "poe_seq").to_dict())
 
@@ -247,19 +302,26 @@ def _pharmacy(
             "stoptime": times(_stop_s(scene, orders)),
             "medication": drug["name"],
             "proc_type": drug["proc_type"],
-            "status": picked(["Discontinued via patient discharge", "Discontinued", "Expired"], status),
+            "status": picked(
+                ["Discontinued via patient discharge", "Discontinued", "Expired"], status
+            ),
             "entertime": times(entered),
             "verifiedtime": times(entered + rng.integers(5, 1200, n), rng.random(n) < 0.01),
             "route": drug["route"],
             "frequency": drug["frequency"],
-            "disp_sched": picked(["08", "08, 20", "08, 14, 20", "00, 06, 12, 18"], _schedule(scene, orders)),
+            "disp_sched": picked(
+                ["08", "08, 20", "08, 14, 20", "00, 06, 12, 18"], _schedule(scene, orders)
+            ),
             "infusion_type": picked(["C"], np.where(infused, 0, -1)),
             "doses_per_24_hrs": drug["per_24h"],
             "duration": picked(["1"], np.where(once, 0, -1)),
             "duration_interval": picked(["Ongoing", "Doses"], once.astype(int)),
             "expiration_value": picked(["36", "365"], unit.astype(int)),
             "expiration_unit": picked(["Hours", "Days"], unit.astype(int)),
-            "dispensation": picked(["Omnicell", "IV MED", "Floor Stock Item"], np.where(unit, 0, np.where(rng.random(n) < 0.7, 1, 2))),
+            "dispensation": picked(
+                ["Omnicell", "IV MED", "Floor Stock Item"],
+                np.where(unit, 0, np.where(rng.random(n) < 0.7, 1, 2)),
+            ),
         },
     )
 
@@ -272,7 +334,13 @@ def _stop_s(scene: Scene, orders: DrugOrders) -> Ints:
 
 def _schedule(scene: Scene, orders: DrugOrders) -> Ints:
     times_a_day = np.array([d.per_24h or 0 for d in scene.arrays.book.drugs.values()])[orders.drug]
-    return np.asarray(np.select([times_a_day == 1, times_a_day == 2, times_a_day == 3, times_a_day == 4], [0, 1, 2, 3], -1))
+    return np.asarray(
+        np.select(
+            [times_a_day == 1, times_a_day == 2, times_a_day == 3, times_a_day == 4],
+            [0, 1, 2, 3],
+            -1,
+        )
+    )
 
 
 def _prescriptions(
@@ -280,7 +348,20 @@ def _prescriptions(
 ) -> pl.DataFrame:
     """MAIN rows, and a BASE row for what is mixed into a bag."""
     book = list(scene.arrays.book.drugs.values())
-    drug = drug_columns(scene, orders, "name", "formulary_cd", "gsn", "ndc", "strength", "form", "dose", "dose_unit", "route", "per_24h")
+    drug = drug_columns(
+        scene,
+        orders,
+        "name",
+        "formulary_cd",
+        "gsn",
+        "ndc",
+        "strength",
+        "form",
+        "dose",
+        "dose_unit",
+        "route",
+        "per_24h",
+    )
     n = len(orders.encounter)
     frame = pl.DataFrame(
         {
@@ -289,7 +370,7 @@ def _prescriptions(
             "pharmacy_id": links.pharmacy_id,
             "poe_id": links.poe_id,
             "poe_seq": links.poe_seq,
-            "order_provider_id": providers(rng, n, 0.04),
+            "order_provider_id": providers(rng, n, missing=0.04),
             "starttime": times(orders.start_s),
             "stoptime": times(_stop_s(scene, orders)),
             "drug_type": ["MAIN"] * n,
@@ -307,8 +388,14 @@ def _prescriptions(
             "route": drug["route"],
         }
     )
-    mixed = np.flatnonzero(np.array([d.proc_type in ("IV Piggyback",) and (d.form or "") != "BAG" for d in book])[orders.drug])
-    bag = texts(["0.9% Sodium Chloride", "5% Dextrose"])[(rng.random(len(mixed)) < 0.25).astype(int)]
+    mixed = np.flatnonzero(
+        np.array([d.proc_type in ("IV Piggyback",) and (d.form or "") != "BAG" for d in book])[
+            orders.drug
+        ]
+    )
+    bag = texts(["0.9% Sodium Chloride", "5% Dextrose"])[
+        (rng.random(len(mixed)) < 0.25).astype(int)
+    ]
     base = frame[mixed].with_columns(
         drug_type=pl.lit("BASE"),
         drug=pl.Series(bag.tolist(), dtype=pl.String),
@@ -321,5 +408,7 @@ def _prescriptions(
         form_unit_disp=pl.lit("mL"),
         form_val_disp=pl.lit("100"),
     )
-    rows = pl.concat([frame, base]).sort("subject_id", "starttime", "pharmacy_id", "drug_type", maintain_order=True)
+    rows = pl.concat([frame, base]).sort(
+        "subject_id", "starttime", "pharmacy_id", "drug_type", maintain_order=True
+    )
     return table("hosp/prescriptions", rows.to_dict())

@@ -47,7 +47,7 @@ def exams_done(scene: Scene, rng: np.random.Generator) -> Exams:
 def _lines(scene: Scene, exam: int, rng: np.random.Generator) -> Exams:
     """Chest films of ventilated patients: tube and line positions, daily."""
     vent = scene.supports[0]
-    row, second = every(vent.start_s + 2400, vent.end_s, 24 * HOUR_S)
+    row, second = every(vent.start_s + 2400, vent.end_s, period_s=24 * HOUR_S)
     second = second + 60 * rng.integers(0, 90, len(row))
     return vent.encounter[row], np.full(len(row), exam), second, np.full(len(row), -2)
 
@@ -59,7 +59,7 @@ TUBE = (
 TUBE_IMPRESSION = "Support devices in standard position. No pneumothorax."
 
 
-def radiology_records(scene: Scene, done: Exams, rng: np.random.Generator) -> Tables:
+def radiology_records(scene: Scene, done: Exams, *, rng: np.random.Generator) -> Tables:
     """The two tables."""
     who, exam, second, shown = done
     exams = list(scene.arrays.book.exams.values())
@@ -80,7 +80,9 @@ def radiology_records(scene: Scene, done: Exams, rng: np.random.Generator) -> Ta
     )
     return {
         "note/radiology": table("note/radiology", frame.to_dict()),
-        "note/radiology_detail": _details(frame, exam, [(e.exam_name, e.exam_code, e.cpt) for e in exams]),
+        "note/radiology_detail": _details(
+            frame, exam, [(e.exam_name, e.exam_code, e.cpt) for e in exams]
+        ),
     }
 
 
@@ -89,19 +91,55 @@ def _text(scene: Scene, rows: tuple[Ints, Ints, Ints], rng: np.random.Generator)
     exams = list(scene.arrays.book.exams.values())
     findings = findings_of(scene)
     listed = list(scene.arrays.book.conditions.values())
-    reason = picked([", ".join(c.findings.symptoms[:2]) or c.title.lower() for c in listed], scene.encounters.condition[who])
+    reason = picked(
+        [", ".join(c.findings.symptoms[:2]) or c.title.lower() for c in listed],
+        scene.encounters.condition[who],
+    )
     sex = picked(["man", "woman"], scene.subjects.female[scene.encounters.subject[who]].astype(int))
     normal = picked([e.normal_findings for e in exams], exam)
     found = picked(findings, np.where(shown >= 0, shown, -1))
     tube = pl.Series(shown == -2)
-    frame = pl.DataFrame({"exam": picked([e.exam_name for e in exams], exam), "technique": picked([e.technique for e in exams], exam), "sex": sex, "reason": reason, "normal": normal, "found": found, "tube": tube, "calm": picked([e.normal_impression for e in exams], exam)})
-    finding = pl.when(pl.col("tube")).then(pl.lit(TUBE)).when(pl.col("found").is_not_null()).then(pl.concat_str("found", pl.lit(" No other acute abnormality is identified."))).otherwise(pl.col("normal"))
-    impression = pl.when(pl.col("tube")).then(pl.lit(TUBE_IMPRESSION)).otherwise(pl.coalesce("found", "calm"))
+    frame = pl.DataFrame(
+        {
+            "exam": picked([e.exam_name for e in exams], exam),
+            "technique": picked([e.technique for e in exams], exam),
+            "sex": sex,
+            "reason": reason,
+            "normal": normal,
+            "found": found,
+            "tube": tube,
+            "calm": picked([e.normal_impression for e in exams], exam),
+        }
+    )
+    finding = (
+        pl.when(pl.col("tube"))
+        .then(pl.lit(TUBE))
+        .when(pl.col("found").is_not_null())
+        .then(pl.concat_str("found", pl.lit(" No other acute abnormality is identified.")))
+        .otherwise(pl.col("normal"))
+    )
+    impression = (
+        pl.when(pl.col("tube"))
+        .then(pl.lit(TUBE_IMPRESSION))
+        .otherwise(pl.coalesce("found", "calm"))
+    )
     text = pl.concat_str(
-        pl.lit("EXAMINATION:  "), "exam",
-        pl.lit("\n\nINDICATION:  ___ year old "), "sex", pl.lit(" with "), "reason", pl.lit("  // evaluate for acute process"),
-        pl.lit("\n\nTECHNIQUE:  "), "technique", pl.lit(".\n\nCOMPARISON:  "), pl.Series("c", np.where(rng.random(len(who)) < 0.5, "___", "None.").tolist()),
-        pl.lit("\n\nFINDINGS: \n\n"), finding, pl.lit("\n\nIMPRESSION: \n\n"), impression, pl.lit("\n"),
+        pl.lit("EXAMINATION:  "),
+        "exam",
+        pl.lit("\n\nINDICATION:  ___ year old "),
+        "sex",
+        pl.lit(" with "),
+        "reason",
+        pl.lit("  // evaluate for acute process"),
+        pl.lit("\n\nTECHNIQUE:  "),
+        "technique",
+        pl.lit(".\n\nCOMPARISON:  "),
+        pl.Series("c", np.where(rng.random(len(who)) < 0.5, "___", "None.").tolist()),
+        pl.lit("\n\nFINDINGS: \n\n"),
+        finding,
+        pl.lit("\n\nIMPRESSION: \n\n"),
+        impression,
+        pl.lit("\n"),
     )
     return frame.select(text).to_series()
 
@@ -110,6 +148,13 @@ def _details(frame: pl.DataFrame, exam: Ints, facts: list[tuple[str, str, str]])
     parts = []
     for order, (name, at) in enumerate((("exam_name", 0), ("exam_code", 1), ("cpt_code", 2))):
         value = picked([f[at] for f in facts], exam)
-        parts.append(frame.select("note_id", "subject_id", "note_seq").with_columns(field_name=pl.lit(name), field_value=value, field_ordinal=pl.lit(1), rank=pl.lit(order)))
+        parts.append(
+            frame.select("note_id", "subject_id", "note_seq").with_columns(
+                field_name=pl.lit(name),
+                field_value=value,
+                field_ordinal=pl.lit(1),
+                rank=pl.lit(order),
+            )
+        )
     rows = pl.concat(parts).sort("subject_id", "note_seq", "rank")
     return table("note/radiology_detail", rows.to_dict())

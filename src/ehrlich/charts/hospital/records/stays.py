@@ -9,7 +9,16 @@ import polars as pl
 
 from ehrlich.charts.hospital.arrays import Ints
 from ehrlich.charts.hospital.course import ICU, WARD
-from ehrlich.charts.hospital.records.frames import Tables, days, ids, picked, providers, table, times, weighted
+from ehrlich.charts.hospital.records.frames import (
+    Tables,
+    days,
+    ids,
+    picked,
+    providers,
+    table,
+    times,
+    weighted,
+)
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, STAY_BASE, Scene, scrambled
 
@@ -30,7 +39,9 @@ class Stays:
 def stay_records(scene: Scene, rng: np.random.Generator) -> tuple[Tables, Stays]:
     """The tables of this module, and the ids that others link to."""
     unit = _units(scene, rng)
-    transfer_id = scrambled(STAY_BASE, scene.number * BLOCK * TRANSFERS_A_SUBJECT + scene.n + np.arange(len(unit)))
+    transfer_id = scrambled(
+        STAY_BASE, scene.number * BLOCK * TRANSFERS_A_SUBJECT + scene.n + np.arange(len(unit))
+    )
     people = _people(scene, rng)
     visits = _visits(scene, rng, people)
     stays = Stays(transfer_id, np.flatnonzero(scene.places.kind == ICU), unit, people, visits)
@@ -49,10 +60,10 @@ def _people(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     n, places = len(scene.subject_id), scene.arrays.book.places
     subjects = scene.subjects
     anchor_s = subjects.start_s
-    group = weighted(rng, places.anchor_year_groups, n)
+    group = weighted(rng, places.anchor_year_groups, n=n)
     age = np.floor(subjects.age0).astype(np.int64)
-    insurance = weighted(rng, places.insurance, n)
-    race = weighted(rng, places.races, n)
+    insurance = weighted(rng, places.insurance, n=n)
+    race = weighted(rng, places.races, n=n)
     return pl.DataFrame(
         {
             "gender": picked(["M", "F"], subjects.female.astype(int)),
@@ -61,8 +72,10 @@ def _people(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
             "anchor_year_group": group,
             "race": race,
             "language": _languages(race, rng),
-            "marital_status": weighted(rng, places.marital, n),
-            "insurance": insurance.scatter(pl.Series(np.flatnonzero((age >= 66) & (rng.random(n) < 0.8))), "Medicare"),
+            "marital_status": weighted(rng, places.marital, n=n),
+            "insurance": insurance.scatter(
+                pl.Series(np.flatnonzero((age >= 66) & (rng.random(n) < 0.8))), "Medicare"
+            ),
         }
     )
 
@@ -87,38 +100,76 @@ def _languages(race: pl.Series, rng: np.random.Generator) -> pl.Series:
     for start, (language, share) in SPEAKS.items():
         own = pl.col("race").str.starts_with(start) & (pl.col("draw") < share)
         spoken = pl.when(own).then(pl.lit(language)).otherwise(spoken)
-    return pl.DataFrame({"race": race, "draw": draw}).select(spoken.fill_null("English")).to_series()
+    return (
+        pl.DataFrame({"race": race, "draw": draw}).select(spoken.fill_null("English")).to_series()
+    )
 
 
 def _visits(scene: Scene, rng: np.random.Generator, people: pl.DataFrame) -> pl.DataFrame:
     """Types and locations of each encounter."""
     places, n = scene.arrays.book.places, scene.n
-    from_ed, planned, hours = scene.ed_id >= 0, scene.encounters.planned, (scene.left_s - scene.admit_s) / 3600
+    from_ed, planned, hours = (
+        scene.ed_id >= 0,
+        scene.encounters.planned,
+        (scene.left_s - scene.admit_s) / 3600,
+    )
     short = hours < 36
     age = scene.encounters.age
     observed = rng.random(n)
     kind = pl.select(
-        pl.when(pl.Series(planned)).then(weighted(rng, places.planned_types, n))
-        .when(pl.Series(~from_ed)).then(picked(["URGENT", "DIRECT EMER.", "DIRECT OBSERVATION"], rng.choice(3, n, p=[0.6, 0.28, 0.12])))
-        .when(pl.Series(short & (observed < 0.55))).then(pl.lit("EU OBSERVATION"))
-        .when(pl.Series((hours < 72) & (observed < 0.4))).then(pl.lit("OBSERVATION ADMIT"))
+        pl.when(pl.Series(planned))
+        .then(weighted(rng, places.planned_types, n=n))
+        .when(pl.Series(~from_ed))
+        .then(
+            picked(
+                ["URGENT", "DIRECT EMER.", "DIRECT OBSERVATION"],
+                rng.choice(3, n, p=[0.6, 0.28, 0.12]),
+            )
+        )
+        .when(pl.Series(short & (observed < 0.55)))
+        .then(pl.lit("EU OBSERVATION"))
+        .when(pl.Series((hours < 72) & (observed < 0.4)))
+        .then(pl.lit("OBSERVATION ADMIT"))
         .otherwise(pl.lit("EW EMER."))
     ).to_series()
     origin = pl.select(
-        pl.when(pl.Series(planned)).then(weighted(rng, places.planned_locations, n))
-        .when(pl.Series(~from_ed)).then(weighted(rng, places.admission_locations, n))
-        .otherwise(picked(["EMERGENCY ROOM", "TRANSFER FROM HOSPITAL", "WALK-IN/SELF REFERRAL", "PHYSICIAN REFERRAL"], rng.choice(4, n, p=[0.86, 0.05, 0.04, 0.05])))
+        pl.when(pl.Series(planned))
+        .then(weighted(rng, places.planned_locations, n=n))
+        .when(pl.Series(~from_ed))
+        .then(weighted(rng, places.admission_locations, n=n))
+        .otherwise(
+            picked(
+                [
+                    "EMERGENCY ROOM",
+                    "TRANSFER FROM HOSPITAL",
+                    "WALK-IN/SELF REFERRAL",
+                    "PHYSICIAN REFERRAL",
+                ],
+                rng.choice(4, n, p=[0.86, 0.05, 0.04, 0.05]),
+            )
+        )
     ).to_series()
     home_dies = scene.ends.follows == 3
     frail = 1 / (1 + np.exp(-(0.07 * (age - 78) + 0.25 * (hours / 24 - 6))))
     onward = rng.random(n)
     where = pl.select(
-        pl.when(pl.Series(scene.ends.dead)).then(pl.lit("DIED"))
-        .when(pl.Series(home_dies & (onward < 0.55))).then(pl.lit("HOSPICE"))
-        .when(pl.Series(onward < 0.75 * frail)).then(picked(["SKILLED NURSING FACILITY", "REHAB", "CHRONIC/LONG TERM ACUTE CARE"], rng.choice(3, n, p=[0.7, 0.2, 0.1])))
-        .when(pl.Series(onward < 0.2 + 0.75 * frail)).then(pl.lit("HOME HEALTH CARE"))
-        .when(pl.Series(onward > 0.985)).then(pl.lit("AGAINST ADVICE"))
-        .when(pl.Series((onward > 0.93) & short)).then(pl.lit(None, dtype=pl.String))
+        pl.when(pl.Series(scene.ends.dead))
+        .then(pl.lit("DIED"))
+        .when(pl.Series(home_dies & (onward < 0.55)))
+        .then(pl.lit("HOSPICE"))
+        .when(pl.Series(onward < 0.75 * frail))
+        .then(
+            picked(
+                ["SKILLED NURSING FACILITY", "REHAB", "CHRONIC/LONG TERM ACUTE CARE"],
+                rng.choice(3, n, p=[0.7, 0.2, 0.1]),
+            )
+        )
+        .when(pl.Series(onward < 0.2 + 0.75 * frail))
+        .then(pl.lit("HOME HEALTH CARE"))
+        .when(pl.Series(onward > 0.985))
+        .then(pl.lit("AGAINST ADVICE"))
+        .when(pl.Series((onward > 0.93) & short))
+        .then(pl.lit(None, dtype=pl.String))
         .otherwise(pl.lit("HOME"))
     ).to_series()
     frame = people.select("gender", "race", "language", "marital_status", "insurance").select(
@@ -135,10 +186,12 @@ def _visits(scene: Scene, rng: np.random.Generator, people: pl.DataFrame) -> pl.
 
 
 def _disposition(scene: Scene, rng: np.random.Generator) -> pl.Series:
-    home = weighted(rng, scene.arrays.book.places.ed_dispositions, scene.n)
+    home = weighted(rng, scene.arrays.book.places.ed_dispositions, n=scene.n)
     return pl.select(
-        pl.when(pl.Series(scene.admitted)).then(pl.lit("ADMITTED"))
-        .when(pl.Series(scene.ends.dead)).then(pl.lit("EXPIRED"))
+        pl.when(pl.Series(scene.admitted))
+        .then(pl.lit("ADMITTED"))
+        .when(pl.Series(scene.ends.dead))
+        .then(pl.lit("EXPIRED"))
         .otherwise(home)
     ).to_series()
 
@@ -146,8 +199,10 @@ def _disposition(scene: Scene, rng: np.random.Generator) -> pl.Series:
 def _transport(scene: Scene, rng: np.random.Generator) -> pl.Series:
     ill = scene.severity[scene.hours_from[:-1]]
     ambulance = rng.random(scene.n) < 0.12 + 0.13 * ill + 0.004 * (scene.encounters.age - 50)
-    other = weighted(rng, scene.arrays.book.places.arrival_transports, scene.n)
-    return pl.select(pl.when(pl.Series(ambulance)).then(pl.lit("AMBULANCE")).otherwise(other)).to_series()
+    other = weighted(rng, scene.arrays.book.places.arrival_transports, n=scene.n)
+    return pl.select(
+        pl.when(pl.Series(ambulance)).then(pl.lit("AMBULANCE")).otherwise(other)
+    ).to_series()
 
 
 def _patients(scene: Scene, people: pl.DataFrame) -> pl.DataFrame:
@@ -207,7 +262,12 @@ def _transfers(scene: Scene, stays: Stays) -> pl.DataFrame:
         "outtime": times(spells.end_s),
     }
     out = np.flatnonzero(scene.admitted)
-    position = scene.number * BLOCK * TRANSFERS_A_SUBJECT + scene.n + len(spells.kind) + np.arange(len(out))
+    position = (
+        scene.number * BLOCK * TRANSFERS_A_SUBJECT
+        + scene.n
+        + len(spells.kind)
+        + np.arange(len(out))
+    )
     end = {
         "subject_id": pl.Series(scene.of_subject[out]),
         "hadm_id": ids(scene.hadm_id[out]),
