@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ehrlich import __version__
-from ehrlich.base.errors import EhrlichError
+from ehrlich.base.errors import ConfigError, EhrlichError
 
 if TYPE_CHECKING:
     from ehrlich.base.store import Manifest
@@ -41,6 +41,19 @@ Workers = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar, no summary.")]
+
+
+tasks_app = typer.Typer(
+    name="tasks",
+    help="The clinical questions: list, show, check, export.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(tasks_app)
+
+OwnTasks = Annotated[
+    Path | None, typer.Option("--tasks", help="Folder with tasks and suites of your own.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -125,6 +138,49 @@ def read(
 
 
 @app.command()
+def cases(
+    charts: Annotated[Path, typer.Argument(help="Folder that `ehrlich read` wrote.")],
+    out: Out,
+    suite: Annotated[
+        str, typer.Option("--suite", help="ehr_bench, ehr_bench_compat, all, or your own.")
+    ] = "ehr_bench",
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Only this task; may be repeated.")
+    ] = None,
+    tasks: OwnTasks = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Then probe the cases for leaks; exit code 2 if any.")
+    ] = False,
+    seed: Seed = 0,
+    limit: Limit = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A timeline and a suite of tasks into cases: time, context, answer or label."""
+    from ehrlich.charts.timeline import Charts
+    from ehrlich.cohorts.run import CasesConfig, manifest_of, plan_cases, run
+
+    config = CasesConfig(
+        suite=suite, tasks=tuple(task or ()), tasks_folder=tasks, limit=limit, seed=seed,
+        workers=_workers(workers), resume=resume, fresh=fresh, quiet=quiet,
+    )  # fmt: skip
+    if dry_run:
+        read_charts = Charts(charts)
+        manifest = manifest_of(config, read_charts, plan_cases(config, read_charts))
+    else:
+        manifest = run(config, charts, out)
+    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+    if not (json or quiet or dry_run):
+        from ehrlich.cohorts.counted import cases_table
+
+        typer.echo(cases_table(manifest.counts))
+
+
+@app.command()
 def check(
     folder: Annotated[
         Path | None, typer.Argument(help="A source, or charts; none: this environment.")
@@ -142,6 +198,69 @@ def check(
         typer.echo(report.as_text())
     if report.problems:
         raise typer.Exit(code=2)
+
+
+@tasks_app.command("list")
+def list_tasks(tasks: OwnTasks = None) -> None:
+    """Every task in a line."""
+    from ehrlich.cohorts.describe import list_text
+    from ehrlich.cohorts.task import load_suite, load_tasks
+
+    typer.echo(list_text(load_tasks(tasks), load_suite("ehr_bench").headline))
+
+
+@tasks_app.command("show")
+def show_task(
+    task: Annotated[str, typer.Argument(help="Name of the task.")], tasks: OwnTasks = None
+) -> None:
+    """One task in words: asked of whom, when, from what, and what it is not."""
+    from ehrlich.cohorts.describe import show_text
+    from ehrlich.cohorts.task import chosen, load_tasks
+
+    typer.echo(show_text(chosen(load_tasks(tasks), [task])[0]))
+
+
+@tasks_app.command("check")
+def check_tasks(
+    tasks: OwnTasks = None,
+    charts: Annotated[
+        Path | None, typer.Option("--charts", help="Charts to probe for leaks as well.")
+    ] = None,
+) -> None:
+    """Run every task's examples, its gold answers through the scorer, and its leakage probes."""
+    from ehrlich.cohorts.soundness import check_all
+
+    report = check_all(tasks, charts)
+    typer.echo(report.as_text())
+    if report.problems:
+        raise typer.Exit(code=2)
+
+
+@tasks_app.command("export")
+def export_task(
+    task: Annotated[str, typer.Argument(help="Name of a risk task.")],
+    format: Annotated[str, typer.Option("--format", help="aces")] = "aces",
+    dictionary: Annotated[str, typer.Option("--dictionary", help="Whose predicates.")] = "mimic_iv",
+    tasks: OwnTasks = None,
+) -> None:
+    """A risk task for another tool, as YAML on standard output."""
+    from ehrlich.charts.readers.dictionary import load_dictionary
+    from ehrlich.cohorts.aces import to_aces
+    from ehrlich.cohorts.task import chosen, load_tasks
+
+    if format != "aces":
+        raise ConfigError("unknown --format", got=format, expected="aces")
+    predicates = load_dictionary(dictionary).predicates
+    typer.echo(to_aces(chosen(load_tasks(tasks), [task])[0], predicates))
+
+
+@tasks_app.command("docs")
+def tasks_docs() -> None:
+    """docs/tasks.md on standard output."""
+    from ehrlich.cohorts.describe import docs_markdown
+    from ehrlich.cohorts.task import load_suite, load_tasks
+
+    typer.echo(docs_markdown(load_tasks(), load_suite("ehr_bench").headline), nl=False)
 
 
 def _workers(asked: int | None) -> int:

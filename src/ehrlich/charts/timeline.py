@@ -14,6 +14,7 @@ import polars as pl
 from ehrlich.base.contracts import DATA, DETAIL, METADATA
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import Manifest, read_manifest
+from ehrlich.charts.readers.dictionary import Predicate
 
 FIELDS = "fields"
 
@@ -32,18 +33,23 @@ class Charts:
     @cached_property
     def tables(self) -> pl.DataFrame:
         """tables.parquet of the contract, by rank."""
-        return pl.read_parquet(self.folder / METADATA / "tables.parquet", glob=False).sort("rank")
+        return _parquet(self.folder / METADATA / "tables.parquet").sort("rank")
 
     @cached_property
     def splits(self) -> pl.DataFrame:
         """subject_id → split."""
-        return pl.read_parquet(self.folder / METADATA / "subject_splits.parquet", glob=False)
+        return _parquet(self.folder / METADATA / "subject_splits.parquet")
 
     @property
-    def predicates(self) -> dict[str, str]:
-        """What tasks call admission, death, ... → a regex on codes of this source."""
-        found: dict[str, str] = self.manifest.config["dictionary"]["predicates"]
-        return found
+    def policy(self) -> str:
+        """strict or compat: how times and events were made (strict for foreign MEDS)."""
+        return str(self.manifest.config["policy"])
+
+    @cached_property
+    def predicates(self) -> dict[str, Predicate]:
+        """What tasks call admission, death, ... → measurements of this source."""
+        stated = self.manifest.config["dictionary"]["predicates"]
+        return {name: Predicate.model_validate(rule) for name, rule in stated.items()}
 
     def shards(self) -> Iterator[str]:
         """Names `<split>/<number>` of all shards: split by split, by number."""
@@ -59,18 +65,27 @@ class Charts:
         path = self.folder / DATA / f"{shard}.parquet"
         if not path.is_file():
             raise DataError("no such shard", where=str(self.folder), got=shard)
-        rows = pl.read_parquet(path, glob=False)
+        rows = _parquet(path)
         if not fields:
             return rows
         beside = self.folder / DETAIL / f"{shard}.parquet"
         if not beside.is_file():
             return rows.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias(FIELDS))
-        detail = pl.read_parquet(beside, glob=False)
+        detail = _parquet(beside)
         return rows.join(detail, on="row_id", how="left", maintain_order="left")
 
     def visible(self, rows: pl.DataFrame, at: datetime | pl.Expr) -> pl.DataFrame:
         """What could be seen at `at` of `rows` (from `read`), late values masked."""
         return visible(rows, at, self.tables)
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as exc:
+        raise DataError(
+            "cannot be read as parquet", where=str(path), got=type(exc).__name__
+        ) from exc
 
 
 def is_visible(at: datetime | pl.Expr) -> pl.Expr:

@@ -10,41 +10,61 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from flexible_schema.exceptions import SchemaValidationError, TableValidationError
 
-from ehrlich.base.contracts import DATA, DETAIL, METADATA, measurement_arrow_schema
+from ehrlich.base.contracts import (
+    DATA,
+    DETAIL,
+    METADATA,
+    detail_arrow_schema,
+    measurement_arrow_schema,
+    tables_schema,
+)
+from ehrlich.base.errors import EhrlichError, StoreError
 from ehrlich.base.store import read_json
 from ehrlich.charts.timeline import Charts
 
-# What MEDS's own validation raises.
+# What MEDS's own validation raises, and what a damaged file does.
 INVALID = (SchemaValidationError, TableValidationError, TypeError, ValueError)
+DAMAGED = (OSError, pa.ArrowInvalid, pl.exceptions.PolarsError, EhrlichError)
 
 
 def problems_of(charts: Charts) -> list[str]:
     """One sentence for each thing that is wrong; empty for valid charts. One shard in memory."""
-    found = [*_metadata_problems(charts)]
-    codes = set(
-        pl.read_parquet(charts.folder / METADATA / "codes.parquet", columns=["code"])["code"]
-    )
-    tables = set(charts.tables["table"])
+    # What follows needs metadata that can be read.
+    if found := [*_metadata_problems(charts)]:
+        return found
     owner: dict[int, str] = {}
     rows = 0
+    whole = True
     for shard in charts.shards():
+        path = charts.folder / DATA / f"{shard}.parquet"
+        wrong = [*schema_problems(path)]
+        found += [f"{shard}: {problem}" for problem in wrong]
+        if wrong:
+            whole = False
+            continue
         data = charts.read(shard)
         rows += data.height
         found += [f"{shard}: {problem}" for problem in _shard_problems(charts, shard, data)]
-        if unknown := set(data["code"].unique()) - codes:
-            found.append(f"{shard}: {len(unknown)} codes are not in codes.parquet")
-        if unknown := set(data["table"].unique()) - tables:
-            found.append(f"{shard}: {len(unknown)} tables are not in tables.parquet")
         subjects = data["subject_id"].unique().to_list()
-        twice = [subject for subject in subjects if subject in owner]
-        if twice:
+        if twice := [subject for subject in subjects if subject in owner]:
             found.append(f"{shard}: {len(twice)} subjects stand in {owner[twice[0]]} too")
         owner |= dict.fromkeys(subjects, shard)
-    if set(owner) != set(charts.splits["subject_id"]):
-        found.append("subject_splits.parquet does not name exactly the subjects of the data")
+    return found + ([*_whole_problems(charts, owner, rows)] if whole else [])
+
+
+def _whole_problems(charts: Charts, owner: dict[int, str], rows: int) -> Iterator[str]:
+    """What shows only when every shard was read. `owner`: subject → shard."""
+    splits = dict(charts.splits.select("subject_id", "split").iter_rows())
+    if set(owner) != set(splits):
+        yield "subject_splits.parquet does not name exactly the subjects of the data"
+    elsewhere = sum(
+        splits.get(subject, shard.split("/")[0]) != shard.split("/")[0]
+        for subject, shard in owner.items()
+    )
+    if elsewhere:
+        yield f"{elsewhere} subjects stand in a shard of another split than theirs"
     if (stated := charts.manifest.counts.get("measurements")) != rows:
-        found.append(f"the manifest says {stated} measurements, the data holds {rows}")
-    return found
+        yield f"the manifest says {stated} measurements, the data holds {rows}"
 
 
 def _metadata_problems(charts: Charts) -> Iterator[str]:
@@ -58,12 +78,21 @@ def _metadata_problems(charts: Charts) -> Iterator[str]:
     for name, schema in checks:
         try:
             schema.validate(pq.read_table(folder / name))
+        except DAMAGED as exc:
+            yield f"{name} cannot be read: {_brief(exc)}"
         except INVALID as exc:
             yield f"{name} is not valid MEDS: {_brief(exc)}"
     try:
         meds.DatasetMetadataSchema.validate(read_json(folder / "dataset.json"))
+    except StoreError as exc:
+        yield str(exc)
     except INVALID as exc:
         yield f"dataset.json is not valid MEDS: {_brief(exc)}"
+    try:
+        if charts.tables.schema != tables_schema():
+            yield "tables.parquet: columns differ from the contract"
+    except DAMAGED as exc:
+        yield f"tables.parquet cannot be read: {_brief(exc)}"
 
 
 def _brief(exc: Exception) -> str:
@@ -71,20 +100,24 @@ def _brief(exc: Exception) -> str:
 
 
 def _shard_problems(charts: Charts, shard: str, data: pl.DataFrame) -> Iterator[str]:
-    path = charts.folder / DATA / f"{shard}.parquet"
-    yield from schema_problems(path)
+    for name, file in (("code", "codes"), ("table", "tables")):
+        known = pl.read_parquet(charts.folder / METADATA / f"{file}.parquet", glob=False)[name]
+        if unknown := set(data[name].unique()) - set(known):
+            yield f"{len(unknown)} {file} are not in {file}.parquet"
     if not _in_order(data):
         yield "rows are not sorted by subject_id, time, with static rows first"
     if data["row_id"].is_duplicated().any():
         yield "row_id is not unique"
-    breaks = data.select(
-        (pl.col("event").cast(pl.Int64).diff().over("subject_id") < 0).sum().alias("back"),
-        ((pl.col("event") != 0) & (pl.col("subject_id") != pl.col("subject_id").shift()))
-        .sum()
-        .alias("first"),
-    ).row(0)
-    if any(breaks):
+    step = pl.col("event").cast(pl.Int64).diff().over("subject_id")
+    # The first row of a subject has no step.
+    right = pl.when(step.is_null()).then(pl.col("event") == 0).otherwise(step.is_between(0, 1))
+    if not data.select(right.all()).item():
         yield "events are not numbered from 0 upwards within a subject"
+    if data.group_by("subject_id", "event").agg(pl.col("table").n_unique())["table"].max() not in (
+        None,
+        1,
+    ):
+        yield "an event holds rows of several tables"
     yield from _detail_problems(charts.folder / DETAIL / f"{shard}.parquet", data, charts.tables)
 
 
@@ -92,10 +125,13 @@ def schema_problems(path: Path) -> Iterator[str]:
     """What is wrong with a data file's columns, by MEDS and by our contract."""
     import meds
 
-    schema = pq.read_schema(path)
     try:
+        schema = pq.read_schema(path)
         for batch in pq.ParquetFile(path).iter_batches(1 << 18):
             meds.DataSchema.validate(pa.Table.from_batches([batch]))
+    except DAMAGED as exc:
+        yield f"cannot be read: {_brief(exc)}"
+        return
     except INVALID as exc:
         yield f"not valid MEDS: {_brief(exc)}"
     if not schema.remove_metadata().equals(measurement_arrow_schema()):
@@ -114,7 +150,14 @@ def _detail_problems(path: Path, data: pl.DataFrame, tables: pl.DataFrame) -> It
     if not path.is_file():
         yield "has no detail file"
         return
-    detail = pl.read_parquet(path)
+    try:
+        if not pq.read_schema(path).remove_metadata().equals(detail_arrow_schema()):
+            yield "columns of detail differ from the contract"
+            return
+        detail = pl.read_parquet(path, glob=False)
+    except DAMAGED as exc:
+        yield f"detail cannot be read: {_brief(exc)}"
+        return
     if detail["row_id"].is_duplicated().any():
         yield "row_id is not unique in detail"
     joined = detail.join(data.select("row_id", "table"), on="row_id", how="left")

@@ -1,4 +1,4 @@
-"""The textbook as dense arrays, one row a condition, so that a block of encounters is computed at once.
+"""The textbook as dense arrays, one row a condition, so that a block is computed at once.
 
 Second in the hospital's flow: textbook -> arrays -> population, course, records.
 """

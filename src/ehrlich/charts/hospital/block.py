@@ -26,7 +26,8 @@ from ehrlich.charts.hospital.records.emergency import emergency_records
 from ehrlich.charts.hospital.records.frames import Tables
 from ehrlich.charts.hospital.records.given import given_records
 from ehrlich.charts.hospital.records.infusions import infusion_records
-from ehrlich.charts.hospital.records.labs import effects_of, lab_records
+from ehrlich.charts.hospital.records.lab_values import effects_of
+from ehrlich.charts.hospital.records.labs import lab_records
 from ehrlich.charts.hospital.records.orders import order_records
 from ehrlich.charts.hospital.records.radiology import exams_done, radiology_records
 from ehrlich.charts.hospital.records.stays import Stays, stay_records

@@ -1,4 +1,4 @@
-"""The hidden course: an hourly Markov chain over place and severity, and the exact risks it implies.
+"""The hidden course: an hourly Markov chain over place and severity.
 
 Third in the hospital's flow: population -> course -> truth and records. State = place (the ED in
 two phases, ward, ICU) x severity 0..5, then two ends: ready to go home, dead. Each encounter has
@@ -58,7 +58,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Segments of constant state, sorted by encounter and time; the last state of each is absorbing.
+    """Segments of constant state, sorted by encounter and time; the last one leads to an end.
 
     State `state` holds at hours `first` .. `last - 1`; it is left in step `last - 1`, `second`
     seconds into that hour, for `after`.
@@ -151,7 +151,7 @@ def admitted_share(leaving: Floats, target: Floats) -> Floats:
 
 
 def sample_paths(chain: Chain, rng: np.random.Generator) -> Path:
-    """One course of every encounter, jump by jump: how long a state is held, then which comes next."""
+    """One course of every encounter, jump by jump: how long a state is held, then the next."""
     n = len(chain.start)
     cumulative = chain.initial.cumsum(axis=1)
     level = (rng.random(n)[:, None] > cumulative / cumulative[:, -1:]).sum(axis=1)

@@ -12,13 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
+from ehrlich.charts.hospital.arrays import LEVELS, Arrays, Bools, Floats, Ints
 from ehrlich.charts.hospital.course import (
     DEAD,
     ED_EARLY,
     HOUR_S,
     ICU,
-    LEVELS,
     WARD,
     Chain,
     Path,
@@ -27,16 +26,23 @@ from ehrlich.charts.hospital.course import (
     initial_severity,
     sample_paths,
 )
+from ehrlich.charts.hospital.returns import (
+    HOME_DEATH,
+    LATE,
+    NONE,
+    PLANNED,
+    REATTEND,
+    RETURN,
+    RETURN_ADMITTED,
+    RETURN_DIRECT,
+    delays,
+    next_conditions,
+)
 from ehrlich.charts.hospital.risks import DAY_S, HOME_DEATH_DAYS, HOME_DEATH_MEAN_D, leaving_step
 
 MAX_ROUNDS = 12
-RETURN_DAYS, RETURN_MEAN_D = 60, 14.0
-RETURN_ADMITTED, RETURN_DIRECT = 0.75, 0.15
 # Hospitals also see people who never pass their ED: transfers, and more who come by appointment.
 DIRECT, PLANNED_FIRST = 0.3, 5.0
-REATTEND_HOURS, REATTEND_MEAN_H = 72, 30.0
-PLANNED_FROM_D, PLANNED_TO_D = 10, 55
-NONE, RETURN, PLANNED, HOME_DEATH, LATE, REATTEND = range(6)
 ARRIVALS = np.array(
     [
         3,
@@ -177,7 +183,7 @@ def _clock(n: int, rng: np.random.Generator) -> Ints:
 def _with_comorbidities(
     arrays: Arrays, who: tuple[Ints, Floats, Bools, Bools], rng: np.random.Generator
 ) -> Bools:
-    """Chronic diseases known at an encounter: those already there plus what its condition brings."""
+    """Chronic diseases known at an encounter: those before, and what its condition brings."""
     condition, age, female, before = who
     p = arrays.comorbid[condition]
     background = 0.5 * np.average(arrays.comorbid, axis=0, weights=arrays.weight + 1e-9)
@@ -197,7 +203,7 @@ def _encounters(
     how: tuple[Bools, Ints, Ints, Bools],
     rng: np.random.Generator,
 ) -> Encounters:
-    """Rows of encounters; `how` is (planned, start_s, why they come, returning within the window)."""
+    """Rows of encounters; `how`: planned, start_s, why they come, returning in the window."""
     subject, condition, age, chronic = who
     planned, start_s, why, returning = how
     n, burden = len(subject), chronic.sum(axis=1)
@@ -339,14 +345,14 @@ def _next_encounters(
     goes_on = np.isin(ends.follows, (RETURN, PLANNED, LATE, REATTEND))
     rows = np.flatnonzero(goes_on)
     why, subject = ends.follows[rows], before.subject[rows]
-    delay = _delays(why, rng)
+    delay = delays(why, rng)
     start_s = ends.left_s[rows] + delay
     age = before.age[rows] + delay / (365.25 * DAY_S)
-    condition = _next_conditions(
+    condition = next_conditions(
         arrays,
         (before.condition[rows], age, subjects.female[subject]),
-        (before.chronic[rows], why),
-        rng,
+        state=(before.chronic[rows], why),
+        rng=rng,
     )
     chronic = before.chronic[rows].copy()
     female = subjects.female[subject]
@@ -369,46 +375,3 @@ def _next_encounters(
     return _encounters(
         arrays, (subject, condition, age, chronic), (planned, start_s, why, returning), rng
     )
-
-
-def _delays(why: Ints, rng: np.random.Generator) -> Ints:
-    """Seconds from leaving to coming back, whole minutes."""
-    n = len(why)
-    draw = rng.random(n)
-    days = -RETURN_MEAN_D * np.log1p(draw * np.expm1(-RETURN_DAYS / RETURN_MEAN_D))
-    # Arrival and admission may be hours apart: nobody arrives on the last day of a window.
-    days = np.where((days > 29) & (days <= 30), days - 1, days)
-    days = np.clip(np.where(days > 59, days - 1, days), 0.25, None)
-    hours = (
-        -REATTEND_MEAN_H * np.log1p(draw * np.expm1(-(REATTEND_HOURS - 1.5) / REATTEND_MEAN_H)) + 1
-    )
-    planned = rng.integers(PLANNED_FROM_D, PLANNED_TO_D, n).astype(float)
-    planned = np.select([planned == 29, planned == 30], [28.0, 31.0], planned)
-    late = 61 + rng.exponential(300, n)
-    days = np.select(
-        [why == RETURN, why == REATTEND, why == PLANNED], [days, hours / 24, planned], late
-    )
-    return np.asarray((days * DAY_S // 60 * 60).astype(np.int64))
-
-
-def _next_conditions(
-    arrays: Arrays,
-    who: tuple[Ints, Floats, Bools],
-    state: tuple[Bools, Ints],
-    rng: np.random.Generator,
-) -> Ints:
-    """What brings them back: often the same, else what age, sex and their diseases make likely."""
-    condition, age, female = who
-    chronic, why = state
-    z = (age[:, None] - arrays.age_mean) / arrays.age_sd
-    sex = np.where(female[:, None], arrays.female, 1 - arrays.female)
-    score = np.log(arrays.weight + 1e-12) - 0.5 * z**2 - np.log(arrays.age_sd) + np.log(sex + 1e-12)
-    score = score + chronic.astype(float) @ arrays.odds.T
-    score = score + np.where(
-        (why == PLANNED)[:, None], np.log(arrays.elective + 0.02), np.log(1.02 - arrays.elective)
-    )
-    fresh = (score + rng.gumbel(size=score.shape)).argmax(axis=1)
-    elective = arrays.elective[condition] > 0.5
-    again = np.select([why == RETURN, why == REATTEND, why == PLANNED], [0.45, 0.7, 0.8], 0.2)
-    same = rng.random(len(condition)) < np.where(elective & (why != PLANNED), 0.0, again)
-    return np.where(same, condition, fresh)

@@ -111,14 +111,14 @@ def icu_survival(matrix: Floats, steps: int) -> Floats:
 
 
 def leaving_step(ready: Ints, start_s: Ints) -> Ints:
-    """Step in which a ward patient who is ready in step `ready` leaves (start_s: epoch seconds of step 0)."""
+    """Step in which who is ready in step `ready` leaves (start_s: epoch seconds of step 0)."""
     hour = (start_s // HOUR_S + ready) % 24
     wait = np.where(hour < FIRST_HOUR_OUT, FIRST_HOUR_OUT - hour, 0)
     return np.asarray(ready + np.where(hour > LAST_HOUR_OUT, 24 - hour + FIRST_HOUR_OUT, wait))
 
 
 def ready_before(leave: Ints, start_s: Ints) -> Ints:
-    """Number of first steps g such that whoever is ready in one of them leaves before step `leave`."""
+    """Number of first steps such that who is ready in one leaves before step `leave`."""
     last = leave - 1
     hour = (start_s // HOUR_S + last) % 24
     back = np.where(hour < FIRST_HOUR_OUT, hour + 24 - LAST_HOUR_OUT, 0)
@@ -128,7 +128,7 @@ def ready_before(leave: Ints, start_s: Ints) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of hidden hours: which chain, which hour since the start, which state; epoch start second."""
+    """Hidden hours: which chain, hour since the start, state; start in epoch seconds."""
 
     encounter: Ints
     hour: Ints
@@ -180,7 +180,7 @@ def home_death_by(day: Ints) -> Floats:
 
 
 def icu_stays(rows: Rows, survival: Floats, *, deadline_s: Ints) -> Floats:
-    """P(the ICU stay lasts until at least `deadline_s` seconds after the start of the encounter)."""
+    """P(the ICU stay lasts until `deadline_s` seconds after the start of the encounter)."""
     step, second = deadline_s // HOUR_S, deadline_s % HOUR_S
     level = rows.state - ICU * LEVELS
     left = np.clip(step - rows.hour, -1, len(survival) - 2)

@@ -1,4 +1,4 @@
-"""`ehrlich hospital`: blocks in parallel, parts kept for resume, files put together, manifest last."""
+"""`ehrlich hospital`: blocks in parallel, parts kept for resume, manifest last."""
 
 from __future__ import annotations
 

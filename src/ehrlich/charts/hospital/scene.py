@@ -11,12 +11,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
+from ehrlich.charts.hospital.arrays import LEVELS, Arrays, Bools, Floats, Ints
 from ehrlich.charts.hospital.course import (
     DEAD,
     HOUR_S,
     ICU,
-    LEVELS,
     TRANSIENT,
     WARD,
     WORSEN_BY_LEVEL,
@@ -108,7 +107,7 @@ class Scene:
 
 
 def scrambled(base: int, position: Ints) -> Ints:
-    """Ids of eight digits, unique by position, that do not look counted; wider after ten million."""
+    """Ids of eight digits, unique by position, not in order; wider after ten million."""
     lap, within = position // SPAN, position % SPAN
     return np.asarray(
         base + lap * 100_000_000 + (within * STEP + SHIFT * (base // 1_000_000)) % SPAN
@@ -119,7 +118,7 @@ def build_scene(arrays: Arrays, number: int, *, n: int, rng: np.random.Generator
     """Draw a block of n subjects and lay it out."""
     subjects, encounters, chain, path, ends = draw_block(arrays, n, rng=rng)
     order = np.lexsort((encounters.start_s, encounters.subject))
-    encounters, chain, ends = (_take(part, order) for part in (encounters, chain, ends))
+    encounters, chain, ends = _take(encounters, order), _take(chain, order), _take(ends, order)
     path = _reordered(path, order)
     m = len(order)
     position = number * BLOCK * 12 + np.arange(m)
@@ -267,7 +266,7 @@ def _complications(
 
 
 def _places(path: Path, encounters: Encounters, ends: Ends) -> Spells:
-    """Runs of the same place (1 ED, 2 ward, 3 ICU), from when it was entered to when it was left."""
+    """Runs of the same place (1 ED, 2 ward, 3 ICU), from entering to leaving it."""
     place = np.maximum(path.state // LEVELS - 1, 0) + 1
     new = np.ones(len(place), bool)
     new[1:] = (np.diff(path.encounter) > 0) | (np.diff(place) != 0)
@@ -284,8 +283,8 @@ def _places(path: Path, encounters: Encounters, ends: Ends) -> Spells:
 
 
 def _with_supports(scene: Scene, rng: np.random.Generator) -> Scene:
-    spells = tuple(_support(scene, kind, rng) for kind in range(3))
-    return replace(scene, supports=spells)
+    vent, pressor, crrt = (_support(scene, kind, rng) for kind in range(3))
+    return replace(scene, supports=(vent, pressor, crrt))
 
 
 def _support(scene: Scene, kind: int, rng: np.random.Generator) -> Spells:
@@ -312,9 +311,17 @@ def _support(scene: Scene, kind: int, rng: np.random.Generator) -> Spells:
     who = encounter[begin]
     origin = scene.encounters.start_s[who] - HOUR_S * scene.hours_from[who]
     start_s = origin + HOUR_S * begin + 60 * rng.integers(5, 55, len(who))
-    end_s = np.minimum(origin + HOUR_S * end, scene.left_s[who])
+    left = _stay_end(scene, encounter=who, second=origin + HOUR_S * begin)
+    end_s = np.minimum(origin + HOUR_S * end, left)
     keep = end_s - start_s > HOUR_S // 2
     return Spells(who[keep], start_s[keep], end_s[keep], np.full(int(keep.sum()), kind))
+
+
+def _stay_end(scene: Scene, *, encounter: Ints, second: Ints) -> Ints:
+    """When the place that holds each (encounter, whole hour) is left."""
+    places, big = scene.places, 1 << 40
+    key = places.encounter * big + places.start_s
+    return np.asarray(places.end_s[np.searchsorted(key, encounter * big + second, "right") - 1])
 
 
 def _cut_at_encounters(begin: Ints, end: Ints, encounter: Ints) -> tuple[Ints, Ints]:

@@ -14,18 +14,18 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital import risks
-from ehrlich.charts.hospital.arrays import Bools, Floats, Ints
-from ehrlich.charts.hospital.course import HOUR_S, ICU, LEVELS, WARD, Chain
-from ehrlich.charts.hospital.population import (
-    MAX_ROUNDS,
+from ehrlich.charts.hospital.arrays import LEVELS, Bools, Floats, Ints
+from ehrlich.charts.hospital.course import HOUR_S, ICU, WARD, Chain
+from ehrlich.charts.hospital.population import MAX_ROUNDS
+from ehrlich.charts.hospital.records.frames import ids, picked, times
+from ehrlich.charts.hospital.records.stays import Stays
+from ehrlich.charts.hospital.returns import (
     PLANNED_FROM_D,
     PLANNED_TO_D,
     RETURN_ADMITTED,
     RETURN_DAYS,
     RETURN_MEAN_D,
 )
-from ehrlich.charts.hospital.records.frames import ids, picked, times
-from ehrlich.charts.hospital.records.stays import Stays
 from ehrlich.charts.hospital.scene import ROLES, Scene
 
 PLACES = ("", "ED", "ward", "ICU")
@@ -223,7 +223,7 @@ def readmission(scene: Scene, days: int) -> Floats:
     """P(admitted again within `days` of discharge) for each encounter, planned returns included."""
     whole = -np.expm1(-RETURN_DAYS / RETURN_MEAN_D)
     unplanned = -np.expm1(-min(days, RETURN_DAYS) / RETURN_MEAN_D) / whole
-    # Planned returns fall on whole days; those drawn on day 29 come a day early, on day 30 a day late.
+    # Planned returns fall on whole days; day 29 comes early, day 30 late.
     planned = (min(days, PLANNED_TO_D) - PLANNED_FROM_D) / (PLANNED_TO_D - PLANNED_FROM_D)
     risk = (
         scene.encounters.p_return * RETURN_ADMITTED * unplanned
@@ -234,10 +234,9 @@ def readmission(scene: Scene, days: int) -> Floats:
 
 def _last_round(scene: Scene) -> Bools:
     """Encounters that are the last the block allows a subject."""
-    rank = np.zeros(scene.n, np.int64)
     new = np.append(True, np.diff(scene.encounters.subject) > 0)
     rank = np.arange(scene.n) - np.maximum.accumulate(np.where(new, np.arange(scene.n), 0))
-    return rank == MAX_ROUNDS - 1
+    return np.asarray(rank == MAX_ROUNDS - 1)
 
 
 def _exits(scene: Scene, stays: Stays) -> pl.DataFrame:

@@ -162,6 +162,7 @@ def parse_block(text: bytes, table: SourceTable, header: Header) -> Parsed:
     """Typed rows of a block; what could not be read is counted by reason."""
     dropped: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
+    text = _as_utf8(text, unreadable)
     try:
         arrow, bad = _parse(text, header, _arrow_types(table, header))
         frame = _numbered(_as_frame(arrow, header), bad, dropped)
@@ -169,7 +170,7 @@ def parse_block(text: bytes, table: SourceTable, header: Header) -> Parsed:
         if b"\0" in text:
             frame = _without_nul(frame, dropped)
     except pa.ArrowInvalid:
-        arrow, bad = _parse(_as_utf8(text, unreadable), header, {})
+        arrow, bad = _parse(text, header, {})
         frame = _numbered(_as_frame(arrow, header), bad, dropped)
         records = frame.height + len(bad)
         frame, wrong = as_kinds(_without_nul(frame, dropped), table)
@@ -189,8 +190,8 @@ def _numbered(frame: pl.DataFrame, bad: list[int], dropped: Counter[str]) -> pl.
 def _without_nul(frame: pl.DataFrame, dropped: Counter[str]) -> pl.DataFrame:
     """Rows none of whose texts holds a NUL byte."""
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    nul = pl.any_horizontal(pl.col(name).str.contains("\0", literal=True) for name in texts)
-    kept = frame.filter(~nul.fill_null(value=False)) if texts else frame
+    nul = (pl.col(name).str.contains("\0", literal=True).fill_null(value=False) for name in texts)
+    kept = frame.filter(~pl.any_horizontal(nul)) if texts else frame
     if lost := frame.height - kept.height:
         dropped["NUL byte in the row"] += lost
     return kept
@@ -246,8 +247,10 @@ def _as_frame(arrow: pa.Table, header: Header) -> pl.DataFrame:
 
 
 def _as_utf8(text: bytes, unreadable: Counter[str]) -> bytes:
+    # Not left to Arrow, which loses count of a row that is broken in its columns too.
     try:
-        text.decode("utf-8")
+        if not text.isascii():
+            text.decode("utf-8")
     except UnicodeDecodeError:
         repaired = text.decode("utf-8", errors="replace")
         unreadable["bytes that are not UTF-8 (replaced)"] += repaired.count("\ufffd")

@@ -8,7 +8,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, model_validator
+import polars as pl
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from ehrlich.base.config import Model, load_model
 from ehrlich.base.data_use import DataUse
@@ -69,6 +70,15 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _as_regex(pattern: str) -> str:
+    try:
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.ComputeError as exc:
+        raise ValueError(f"is no regular expression that Polars knows: {pattern!r}") from exc
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_as_regex)]
 # Several columns where one value is wanted: the first that is not missing.
 Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Names = Annotated[dict[str, str], BeforeValidator(_as_names)]
@@ -118,6 +128,7 @@ class Override(Model):
     skip: str = ""
     after_stay: bool = False
     time: Time | None = None
+    end: Time | None = None
 
 
 class Table(Model):
@@ -177,15 +188,15 @@ class MedsTable(Model):
     """Codes of a foreign MEDS dataset that are one table; the first pattern that matches wins."""
 
     table: str
-    pattern: str = ""
+    pattern: Regex = ""
     heading: str = ""
 
 
 class Pair(Model):
     """Codes that begin and end an encounter or a stay (regex on the code)."""
 
-    start: str
-    end: str
+    start: Regex
+    end: Regex
 
 
 class MedsLayout(Model):
@@ -203,6 +214,17 @@ class MedsLayout(Model):
     stays: tuple[Pair, ...] = ()
 
 
+def _as_predicate(value: object) -> object:
+    return {"code": value} if isinstance(value, str) else value
+
+
+class Predicate(Model):
+    """Measurements that a task's word means here: a regex on the code, and a number if given."""
+
+    code: Regex
+    numeric_value: float | None = None
+
+
 class VersionSign(Model):
     """How a version shows: a column that `table` has, or a value of it. The first sign counts."""
 
@@ -213,7 +235,7 @@ class VersionSign(Model):
 
 
 class Dictionary(Model):
-    """One source. `predicates`: what tasks call admission, death, ... → a regex on codes here."""
+    """One source. `predicates`: what tasks call admission, death, ... → measurements here."""
 
     source: str
     title: str
@@ -227,7 +249,7 @@ class Dictionary(Model):
     compat_order: tuple[str, ...] = ()
     spans: Spans | None = None
     meds: MedsLayout | None = None
-    predicates: dict[str, str] = {}
+    predicates: dict[str, Annotated[Predicate, BeforeValidator(_as_predicate)]] = {}
 
     @model_validator(mode="after")
     def _known_names(self) -> Dictionary:
@@ -289,7 +311,7 @@ def used_columns(table: Table) -> Iterator[str]:
 
 def time_rules(table: Table) -> Iterator[Time]:
     """The table's rules about time, those of the compat policy too."""
-    for rule in (table.time, table.avail, table.end, table.compat.time):
+    for rule in (table.time, table.avail, table.end, table.compat.time, table.compat.end):
         if isinstance(rule, Time):
             yield rule
 

@@ -12,12 +12,12 @@ import polars as pl
 
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import DataError
-from ehrlich.base.store import edge_fingerprint, read_json, write_aside
+from ehrlich.base.store import edge_fingerprint, read_json
 from ehrlich.charts.code_maps import reference_tables
 from ehrlich.charts.readers.blocks import (
     count_records,
-    parse_block,
     parquet_rows,
+    parse_block,
     read_blocks,
     read_parquet_blocks,
 )
@@ -35,10 +35,11 @@ from ehrlich.charts.readers.meds import (
     meds_tables,
 )
 from ehrlich.charts.readers.metadata import tables_of, write_metadata
-from ehrlich.charts.readers.partition import SourceFile, Tally
+from ehrlich.charts.readers.partition import SourceFile, Tally, write_spill
 from ehrlich.charts.readers.run import Builder, ReadConfig, Reading, dropped_in
 from ehrlich.charts.readers.shard import REFERENCES, ShardJob, build_shard
 from ehrlich.charts.readers.source import Source, find_source, own_manifest
+from ehrlich.charts.readers.values import POLARS_TYPES
 
 
 def find_reading(config: ReadConfig, root: Path) -> Reading:
@@ -130,8 +131,7 @@ class TableReading:
             )
             self.coverage[name] = None if frame is None else frame.height
             if frame is not None:
-                with write_aside(spill / REFERENCES / f"{name}.parquet") as aside:
-                    frame.write_parquet(aside)
+                write_spill(frame, spill / REFERENCES / f"{name}.parquet")
 
     def jobs(self, shards: Sequence[Shard], out: Path) -> tuple[Builder, list[Any]]:
         make = (self.source.dictionary, self.config.policy)
@@ -220,13 +220,15 @@ def _totals(
 
 
 def _reference(file: SourceFile) -> pl.DataFrame:
+    """A reference table, whole; one without rows has its columns all the same."""
     if file.path.suffix == ".parquet":
-        return pl.concat(
-            part.rows for part in read_parquet_blocks(file.path, file.table, file.header)
-        )
-    return pl.concat(
-        parse_block(block, file.table, file.header).rows for block in read_blocks(file.path)
-    )
+        parts = [p.rows for p in read_parquet_blocks(file.path, file.table, file.header)]
+    else:
+        parts = [
+            parse_block(block, file.table, file.header).rows for block in read_blocks(file.path)
+        ]
+    empty = {name: POLARS_TYPES[kind] for name, kind in file.table.kinds.items()}
+    return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
 
 
 def _count(path: Path) -> int:
@@ -270,8 +272,7 @@ class MedsReading:
 
     def prepare(self, spill: Path) -> None:
         if self.source.descriptions is not None:
-            with write_aside(spill / DESCRIPTIONS) as aside:
-                self.source.descriptions.write_parquet(aside)
+            write_spill(self.source.descriptions, spill / DESCRIPTIONS)
 
     def jobs(self, shards: Sequence[Shard], out: Path) -> tuple[Builder, list[Any]]:
         layout, source = self.source.dictionary.meds, self.source

@@ -225,7 +225,7 @@ def build_meds_shard(job: MedsJob) -> dict[str, Any]:
 
 
 def _with_tables(rows: pl.DataFrame, job: MedsJob) -> pl.DataFrame:
-    """`rows` with `_table`, `_rank` and the code's `_description`, worked out once a distinct code."""
+    """`rows` with `_table`, `_rank` and `_description`, worked out once a distinct code."""
     rule: Any = pl.when(False).then(pl.lit(None, dtype=pl.String))
     for table in job.layout.tables:
         matches = pl.col("code").str.contains(table.pattern) if table.pattern else pl.lit(False)
@@ -277,7 +277,10 @@ def _contract_columns(rows: pl.DataFrame, job: MedsJob) -> list[pl.Expr]:
         pl.col(name) if name in rows.columns else pl.lit(None, dtype=pl.String)
         for name in job.extra
     ]
-    detail = pl.concat_list(extra) if extra else pl.lit(None, dtype=pl.List(pl.String))
+    detail: pl.Expr = pl.lit(None, dtype=pl.List(pl.String))
+    if extra:
+        known = pl.any_horizontal(value.is_not_null() for value in extra)
+        detail = pl.when(known).then(pl.concat_list(extra))
     return [*columns, detail.alias(FIELDS)]
 
 

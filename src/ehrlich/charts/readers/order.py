@@ -74,7 +74,7 @@ def number_events(rows: pl.DataFrame, *, split_gaps: bool) -> pl.DataFrame:
     changed = pl.any_horizontal(value.ne_missing(value.shift()) for value in same)
     starts = rows.select(changed).to_series().to_numpy().copy()
     starts[:1] = True
-    if split_gaps:
+    if split_gaps and rows.height:
         times = rows["time"].to_physical().fill_null(0).to_numpy()
         starts[_gap_starts(times, np.flatnonzero(starts))] = True
     counted = rows.with_columns(pl.Series("event", starts.astype(np.uint32)))
@@ -117,7 +117,8 @@ def fill_ids(rows: pl.DataFrame, spans: pl.DataFrame, column: str) -> pl.DataFra
     `spans`: subject_id, start, end, `column`. Of several around a time the latest begun counts.
     """
     begun = (
-        spans.drop_nulls().filter(pl.col("start") <= pl.col("end")).sort(SUBJECT, "start", "end")
+        spans.drop_nulls().filter(pl.col("start") <= pl.col("end"))
+        .sort(SUBJECT, "start", "end", column)
         .select(SUBJECT, "start", pl.col("end").alias("_end"), pl.col(column).alias("_in"))
     )  # fmt: skip
     lost = rows[column].is_null() & rows["time"].is_not_null()

@@ -173,10 +173,19 @@ def _lay(parsed: Parsed, target: Path, settings: Partition) -> Laid:
     buckets = settings.buckets.of(rows[SUBJECT].to_numpy())
     if rows.height:
         laid = rows.with_columns(pl.Series(BUCKET, buckets)).sort(BUCKET, maintain_order=True)
-        with write_aside(target) as aside:
-            laid.write_parquet(aside, compression="lz4", row_group_size=ROW_GROUP)
+        write_spill(laid, target)
     counted = Parsed(rows.clear(), parsed.records, parsed.dropped, parsed.unreadable)
     return target.name, counted, buckets
+
+
+def write_spill(frame: pl.DataFrame, path: Path) -> None:
+    """The frame as parquet, whole or not at all. Raises StoreError, as for a full disk."""
+    with write_aside(path) as aside:
+        try:
+            frame.write_parquet(aside, compression="lz4", row_group_size=ROW_GROUP)
+        except pl.exceptions.PolarsError as exc:
+            # Polars wraps what the system said about the file.
+            raise OSError(str(exc)) from exc
 
 
 def _in_threads(tasks: Iterator[Task], threads: int, bar: Bar) -> Iterator[Laid]:
@@ -203,7 +212,7 @@ def _finished(waiting: dict[Future[Laid], float], bar: Bar) -> Iterator[Laid]:
 
 
 def read_bucket_range(folder: Path, low: int, high: int) -> pl.DataFrame | None:
-    """Rows of buckets low ≤ b < high of one spilled table, in source order; None for no file.
+    """Rows of buckets low ≤ b < high of one spilled table, each subject's in source order, or None.
 
     `_row` counts from 1 through all blocks of a file; above it stands the place of the file.
     """

@@ -126,6 +126,7 @@ def _columns(rows: pl.DataFrame, recipe: Recipe) -> list[pl.Expr]:
     table = recipe.table
     rule = (recipe.policy == "compat" and table.compat.time) or table.time
     avail = table.avail if recipe.policy == "strict" else None
+    end = (recipe.policy == "compat" and table.compat.end) or table.end
     number = _number(table.number, rows)
     return [
         pl.col(SUBJECT),
@@ -138,7 +139,7 @@ def _columns(rows: pl.DataFrame, recipe: Recipe) -> list[pl.Expr]:
         _first_of(table.encounter, rows, pl.Int64()).alias("encounter_id"),
         _first_of((table.stay,) if table.stay else (), rows, pl.Int64()).alias("stay_id"),
         _time(avail, rows, recipe.policy).alias("avail_time"),
-        _time(table.end, rows, recipe.policy).alias("end_time"),
+        _time(end or None, rows, recipe.policy).alias("end_time"),
         _text(table.item, rows).alias("item"),
         _text((table.unit,) if table.unit else (), rows).alias("unit"),
         _text((table.flag,) if table.flag else (), rows).alias("flag"),

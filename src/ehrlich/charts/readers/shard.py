@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,14 +23,13 @@ from ehrlich.charts.readers.buckets import Shard
 from ehrlich.charts.readers.columns import SUBJECT
 from ehrlich.charts.readers.dictionary import Dictionary, Policy
 from ehrlich.charts.readers.order import after_stay, fill_ids, in_order, number_events
-from ehrlich.charts.readers.partition import SPILL, read_bucket_range
+from ehrlich.charts.readers.partition import SPILL, read_bucket_range, write_spill
 from ehrlich.charts.readers.rows import FIELDS, Measured, Recipe, measure, span_bounds
 
 ROW_GROUP = 262_144
 REFERENCES = "_references"
 CODES = "codes"
 SUBJECTS = "subjects"
-SPANS = "_spans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,9 @@ def build_shard(job: ShardJob) -> dict[str, Any]:
     filled = {
         name: filled_fields(part.rows, list(job.dictionary.tables[name].fields))
         for name, part in measured.items()
-        if name != SPANS and job.dictionary.tables[name].fields
+        if job.dictionary.tables[name].fields
     }
-    heights = {name: part.rows.height for name, part in measured.items() if name != SPANS}
+    heights = {name: part.rows.height for name, part in measured.items()}
     rows, lost = _assemble(job, measured)
     tally: dict[str, Any] = {
         "rows": rows.height,
@@ -106,10 +104,6 @@ def _measure_tables(job: ShardJob) -> dict[str, Measured]:
         measured[name] = measure(rows, Recipe(name, table, rank, job.policy), linked)
         if dictionary.source_of(name) == name and not _still_needed(job, name, order[rank + 1 :]):
             sources.pop(name, None)
-    if dictionary.spans and job.policy == "strict":
-        spans = rows_of(dictionary.spans.table)
-        if spans is not None:
-            measured[SPANS] = _spans(spans, dictionary)
     return measured
 
 
@@ -123,10 +117,8 @@ def filled_fields(rows: pl.DataFrame, names: list[str]) -> dict[str, int]:
 
 
 def _still_needed(job: ShardJob, source: str, later: tuple[str, ...]) -> bool:
-    """Whether a later table, link or the spans read this source table again (else it is let go)."""
+    """Whether a later table or link reads this source table again (else it is let go)."""
     dictionary = job.dictionary
-    if dictionary.spans and dictionary.spans.table == source:
-        return True
     return any(
         dictionary.source_of(name) == source
         or any(link.table == source for link in dictionary.tables[name].links.values())
@@ -134,16 +126,22 @@ def _still_needed(job: ShardJob, source: str, later: tuple[str, ...]) -> bool:
     )
 
 
-def _spans(rows: pl.DataFrame, dictionary: Dictionary) -> Measured:
-    assert dictionary.spans is not None
-    start, end = span_bounds(rows, dictionary.spans.start, dictionary.spans.end)
-    frame = rows.select(
+def _encounter_spans(job: ShardJob) -> pl.DataFrame | None:
+    """subject_id, start, end, encounter_id of the shard; None where the source has none."""
+    rule = job.dictionary.spans
+    if rule is None or job.policy != "strict":
+        return None
+    folder = job.spill / job.dictionary.source_of(rule.table)
+    rows = read_bucket_range(folder, job.shard.low, job.shard.high)
+    if rows is None:
+        return None
+    start, end = span_bounds(rows, rule.start, rule.end)
+    return rows.select(
         SUBJECT,
         start.alias("start"),
         end.alias("end"),
-        pl.col(dictionary.spans.encounter).alias("encounter_id"),
+        pl.col(rule.encounter).alias("encounter_id"),
     )
-    return Measured(frame, Counter(), Counter())
 
 
 @cache
@@ -154,7 +152,6 @@ def _reference(path: Path, written_ns: int) -> pl.DataFrame:
 
 def _assemble(job: ShardJob, measured: dict[str, Measured]) -> tuple[pl.DataFrame, dict[str, int]]:
     """All measurements in order with event numbers, and rows lost for want of a stay."""
-    spans = measured.pop(SPANS, None)
     tables = job.dictionary.tables
     late = [name for name in measured if job.policy == "compat" and tables[name].compat.after_stay]
     timed = [name for name in measured if name not in late]
@@ -165,8 +162,9 @@ def _assemble(job: ShardJob, measured: dict[str, Measured]) -> tuple[pl.DataFram
         rows, count = after_stay(rows, measured[name].rows)
         if count:
             lost[name] = count
+    spans = _encounter_spans(job)
     if spans is not None:
-        rows = fill_ids(rows, spans.rows, "encounter_id")
+        rows = fill_ids(rows, spans, "encounter_id")
     return number_events(rows, split_gaps=job.policy == "strict"), lost
 
 
@@ -187,8 +185,7 @@ def write_measurements(rows: pl.DataFrame, shard: Shard, *, out: Path) -> None:
     aside = aside_name(shard)
     codes = data.group_by("code").agg(pl.col("item").drop_nulls().min(), pl.len().alias("rows"))
     for kind, frame in ((CODES, codes), (SUBJECTS, data.select(pl.col(SUBJECT).unique().sort()))):
-        with write_aside(out / SPILL / kind / aside) as path:
-            frame.write_parquet(path)
+        write_spill(frame, out / SPILL / kind / aside)
 
 
 def aside_name(shard: Shard) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ehrlich.charts.hospital.arrays import Ints
-from ehrlich.charts.hospital.course import LEVELS
-from ehrlich.charts.hospital.records.emergency import icd_ten
+from ehrlich.charts.hospital.arrays import LEVELS, Ints
+from ehrlich.charts.hospital.records.calendar import icd_ten
 from ehrlich.charts.hospital.records.frames import Tables, days, ids, picked, table
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, COMPLICATION, Scene
@@ -32,13 +31,13 @@ def _diagnoses(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     ten = icd_ten(scene)[problems.encounter]
     noted = (problems.role != COMORBID) | (rng.random(len(problems.role)) < 0.93)
     parts = []
-    for rank in range(3):
-        codes = [c.icd9[rank] if rank < len(c.icd9) else None for c in listed]
-        codes += [c.icd10[rank] if rank < len(c.icd10) else None for c in listed]
+    for place in range(3):
+        codes = [c.icd9[place] if place < len(c.icd9) else None for c in listed]
+        codes += [c.icd10[place] if place < len(c.icd10) else None for c in listed]
         has = np.array([code is not None for code in codes])
         at = problems.condition + np.where(ten, len(listed), 0)
         rows = np.flatnonzero(scene.admitted[problems.encounter] & noted & has[at])
-        parts.append((rows, np.full(len(rows), rank), picked(codes, at[rows])))
+        parts.append((rows, np.full(len(rows), place), picked(codes, at[rows])))
     row = np.concatenate([p[0] for p in parts])
     rank = np.concatenate([p[1] for p in parts])
     frame = pl.DataFrame(
@@ -66,7 +65,7 @@ def _diagnoses(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def procedures_done(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
-    """Procedures of each stay: (encounter, second, condition, code rows, item of the ICU or null)."""
+    """Procedures of each stay: encounter, second, codes, title, ICU item or null."""
     problems = scene.problems
     worst = np.zeros(scene.n, np.int64)
     np.maximum.at(worst, np.repeat(np.arange(scene.n), np.diff(scene.hours_from)), scene.severity)
@@ -153,8 +152,8 @@ def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
         "drg_severity": pl.Series(level[some]),
         "drg_mortality": pl.Series(np.clip(level[some] + rng.integers(-1, 1, len(some)), 1, 4)),
     }
-    scores = {"drg_severity": pl.Int64, "drg_mortality": pl.Int64}
-    frames = [table("hosp/drgcodes", part).cast(scores) for part in (hcfa, apr)]
+    scores = [pl.col(c).cast(pl.Int64) for c in ("drg_severity", "drg_mortality")]
+    frames = [table("hosp/drgcodes", part).with_columns(scores) for part in (hcfa, apr)]
     return pl.concat(frames).sort("subject_id", "hadm_id", "drg_type", maintain_order=True)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital.arrays import Bools, Floats, Ints
+from ehrlich.charts.hospital.catalog import IcuItem, Vital
 from ehrlich.charts.hospital.course import HOUR_S
 from ehrlich.charts.hospital.records.emergency import vital_values
 from ehrlich.charts.hospital.records.frames import Tables, caregivers, picked, table, times
-from ehrlich.charts.hospital.records.labs import Effects
+from ehrlich.charts.hospital.records.lab_values import Effects
 from ehrlich.charts.hospital.records.stays import Stays
 from ehrlich.charts.hospital.scene import Scene, Spells, every
-from ehrlich.charts.hospital.textbook import IcuItem
 
 SCORES = {
     "gcs_eye": ("None", "To Pain", "To Speech", "Spontaneously"),
@@ -161,47 +161,54 @@ def _vitals(
     scene: Scene, effects: Effects, clocks: dict[int, IcuTime], rng: np.random.Generator
 ) -> list[tuple[IcuTime, Charted]]:
     parts = []
+    hourly = clocks[1]
+    charted = {"": rng.random(len(hourly.spell)) < 0.97}
+    charted["cuff"] = charted[""] & (~hourly.pressor | (rng.random(len(hourly.spell)) < 0.1))
+    charted["artery"] = charted[""] & hourly.pressor
+    pressures = _pressures(scene, effects, hourly, rng)
     for key, vital in scene.arrays.book.vitals.items():
         clock = clocks[EVERY_H.get(key, 1)]
-        charted = rng.random(len(clock.spell)) < 0.97
-        if key.endswith("_arterial"):
-            charted &= clock.pressor
-        elif key in ("sbp", "dbp", "map"):
-            charted &= ~clock.pressor | (rng.random(len(clock.spell)) < 0.1)
-        at = np.flatnonzero(charted)
-        value = vital_values(
-            scene, effects, asked=(clock.encounter[at], clock.second[at]), key=key, rng=rng
-        )
-        if key.endswith("_arterial"):
-            twin = key.removesuffix("_arterial")
-            value = np.round(
-                0.5
-                * (
-                    value
-                    + vital_values(
-                        scene,
-                        effects,
-                        asked=(clock.encounter[at], clock.second[at]),
-                        key=twin,
-                        rng=rng,
-                    )
-                )
-            )
-        number = pl.Series(value)
-        text = (
-            number.cast(pl.Int64).cast(pl.String)
-            if key != "temperature"
-            else number.round(1).cast(pl.String)
-        )
-        if key in SCORES:
-            words = SCORES[key]
-            level = np.clip(value, 1, len(words)).astype(np.int64)
-            tube = clock.vent[at] & (key == "gcs_verbal")
-            level = np.where(tube, 1, level)
-            text = picked([*words, INTUBATED], np.where(tube, len(words), level - 1))
-            number = pl.Series(level)
-        parts.append((clock, Charted(at, vital.itemid, text, number, vital.unitname)))
+        if key in pressures:
+            at = np.flatnonzero(charted["artery" if key.endswith("_arterial") else "cuff"])
+            value = pressures[key][at]
+        else:
+            at = np.flatnonzero(rng.random(len(clock.spell)) < 0.97)
+            asked = (clock.encounter[at], clock.second[at])
+            value = vital_values(scene, effects, asked=asked, key=key, rng=rng)
+        parts.append((clock, _as_charted(clock, at, (key, vital), value)))
     return parts
+
+
+def _pressures(
+    scene: Scene, effects: Effects, clock: IcuTime, rng: np.random.Generator
+) -> dict[str, Floats]:
+    """Blood pressures of every hour that fit each other, by cuff and in the artery."""
+    asked = (clock.encounter, clock.second)
+    found: dict[str, Floats] = {}
+    for tail in ("", "_arterial"):
+        sbp = vital_values(scene, effects, asked=asked, key="sbp", rng=rng)
+        dbp = vital_values(scene, effects, asked=asked, key="dbp", rng=rng)
+        dbp = np.minimum(dbp, np.round(0.75 * sbp))
+        found |= {f"sbp{tail}": sbp, f"dbp{tail}": dbp}
+        found[f"map{tail}"] = np.round((sbp + 2 * dbp) / 3 + rng.normal(0, 1.5, len(sbp)))
+    return found
+
+
+def _as_charted(clock: IcuTime, at: Ints, what: tuple[str, Vital], value: Floats) -> Charted:
+    """Numbers as they are charted; scores also in words."""
+    key, vital = what
+    number = pl.Series(value)
+    text = number.cast(pl.String) if key == "temperature" else number.cast(pl.Int64).cast(pl.String)
+    if key in SCORES:
+        words = SCORES[key]
+        tube = clock.vent[at] & (key == "gcs_verbal")
+        sedated = np.where(clock.vent[at], 1 + clock.severity[at] / 3, 0)
+        level = np.where(
+            tube, 1, np.clip(np.round(value - sedated), 1, len(words)).astype(np.int64)
+        )
+        text = picked([*words, INTUBATED], np.where(tube, len(words), level - 1))
+        number = pl.Series(level)
+    return Charted(at, vital.itemid, text, number, vital.unitname)
 
 
 def _items(
@@ -262,10 +269,10 @@ def _level(scene: Scene, clock: IcuTime, at: Ints, item: IcuItem, rng: np.random
     if item.key == "o2_device":
         return np.where(vent, n - 1, np.minimum(level, n - 2))
     if item.key == "rass":
-        return np.where(vent, np.clip(level + 1, 1, n - 1), np.minimum(level, 1))
+        return np.where(vent, np.clip(level + 1, 1, n - 1), np.clip(level - 1, 0, 1))
     if item.key == "heart_rhythm":
         fibrillating = _has(scene, "atrial_fibrillation")[clock.encounter[at]]
-        return np.where(fibrillating & (habit > -0.5), 2, np.minimum(level, 1))
+        return np.where(fibrillating & (habit > 0), 2, (ill > 1).astype(np.int64))
     if item.key == "code_status":
         return np.where(habit > 0.75, 1, 0)
     return level

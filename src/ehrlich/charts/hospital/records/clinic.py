@@ -23,7 +23,9 @@ def clinic_records(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     who, day = who[keep], day[keep]
     kg = weight_kg(scene)[who] * (1 + rng.normal(0, 0.02, len(who)))
     cm = height_cm(scene)[who]
-    pressure = (scene.encounters.chronic[:, _rows(scene, "hypertension")].any(axis=1))[who]
+    pressure = (np.asarray(scene.encounters.chronic[:, _rows(scene, "hypertension")].any(axis=1)))[
+        who
+    ]
     sbp = np.round(rng.normal(122, 13, len(who)) + 11 * pressure).astype(np.int64)
     dbp = np.round(rng.normal(72, 8, len(who)) + 5 * pressure).astype(np.int64)
     values = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ehrlich.charts.hospital.arrays import Floats, Ints
+from ehrlich.charts.hospital.arrays import Bools, Floats, Ints
 from ehrlich.charts.hospital.course import HOUR_S, ICU
-from ehrlich.charts.hospital.records.frames import days, ids, picked, providers, table, times
+from ehrlich.charts.hospital.records.frames import ids, picked, providers, table, times
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, COMORBID, Scene, scrambled
 
@@ -102,79 +102,83 @@ def _for_fever(scene: Scene, rng: np.random.Generator) -> Culture:
 
 def _table(scene: Scene, cultures: Culture, rng: np.random.Generator) -> pl.DataFrame:
     who, specimen, second, organism = cultures
+    row, drug, resists = _isolates(scene, cultures, rng)
+    specimens = list(scene.arrays.book.specimens.values())
+    organisms = list(scene.arrays.book.organisms.values())
+    lag_h = np.array([s.lag_h for s in specimens])[specimen] * np.exp(rng.normal(0, 0.2, len(who)))
+    stored = (second + (lag_h * HOUR_S).astype(np.int64) // 60 * 60)[row]
+    drawn, kind, grown = second[row], specimen[row], organism[row]
+    undated = (rng.random(len(who)) < 0.06)[row]
+    tube = scrambled(0, scene.number * BLOCK * 100 + np.arange(len(who)))[row]
+    return table(
+        "hosp/microbiologyevents",
+        {
+            "microevent_id": pl.Series(scene.number * BLOCK * 600 + np.arange(len(row)) + 1),
+            "subject_id": pl.Series(scene.of_subject[who[row]]),
+            "hadm_id": ids(scene.hadm_id[who[row]]),
+            "micro_specimen_id": pl.Series(tube),
+            "order_provider_id": providers(rng, len(who), missing=0.88).gather(pl.Series(row)),
+            "chartdate": times(drawn // DAY_S * DAY_S),
+            "charttime": times(drawn // 60 * 60, undated),
+            "spec_itemid": pl.Series(np.array([s.spec_itemid for s in specimens])[kind]),
+            "spec_type_desc": picked([s.spec_type_desc for s in specimens], kind),
+            "test_seq": pl.Series(np.ones(len(row), np.int64)),
+            "storedate": times(stored // DAY_S * DAY_S),
+            "storetime": times(stored),
+            "test_itemid": pl.Series(np.array([s.test_itemid for s in specimens])[kind]),
+            "test_name": picked([s.test_name for s in specimens], kind),
+            "org_itemid": ids(np.array([*(o.itemid for o in organisms), -1])[grown]),
+            "org_name": picked([o.name for o in organisms], grown),
+            "isolate_num": ids(np.where(grown >= 0, 1, -1)),
+            **_susceptibility(scene, drug, resists, rng),
+            "comments": picked([s.negative for s in specimens], np.where(grown >= 0, -1, kind)),
+        },
+    )
+
+
+def _isolates(
+    scene: Scene, cultures: Culture, rng: np.random.Generator
+) -> tuple[Ints, Ints, Bools]:
+    """(culture, antibiotic or -1, resists) of every row: one a drug tested, one where none is."""
+    who, specimen, _, organism = cultures
     book = scene.arrays.book
-    organisms, specimens = list(book.organisms.values()), list(book.specimens.values())
-    tested = [list(o.antibiotics.items()) for o in organisms]
-    count = np.array([max(len(t), 1) for t in tested] + [1])
+    specimens = list(book.specimens.values())
+    count = np.array([*(max(len(o.antibiotics), 1) for o in book.organisms.values()), 1])
     n = count[organism]
     row = np.repeat(np.arange(len(who)), n)
     step = np.arange(len(row)) - np.repeat(n.cumsum() - n, n)
-    isolate = who * (len(organisms) + 1) + organism
+    isolate = who * (len(book.organisms) + 1) + organism
     drug, resists = _panel(scene, organism[row], step, isolate[row], rng)
-    listed = list(book.antibiotics.values())
     screen = np.array(["SCREEN" in s.spec_type_desc.upper() for s in specimens])[specimen[row]]
     drug = np.where(screen, -1, drug)
     urinary = np.array([s.key == "urine" for s in specimens])[specimen[row]]
     only_urine = (drug == list(book.antibiotics).index("nitrofurantoin")) & ~urinary
     keep = ((drug >= 0) | (step == 0)) & ~(only_urine & (step > 0))
-    row, drug, resists = row[keep], drug[keep], resists[keep]
-    lag = (
-        np.array([s.lag_h for s in specimens])[specimen]
-        * HOUR_S
-        * np.exp(rng.normal(0, 0.2, len(who)))
-    )
-    stored = second + lag.astype(np.int64) // 60 * 60
-    grew, tested_ = organism[row] >= 0, drug >= 0
-    dilution = _dilution(
-        np.array([a.breakpoint for a in listed])[np.maximum(drug, 0)], resists, rng
-    )
-    sign = np.where(resists, 0, 1)
-    number = pl.Series(dilution)
+    return row[keep], drug[keep], resists[keep]
+
+
+def _susceptibility(
+    scene: Scene, drug: Ints, resists: Bools, rng: np.random.Generator
+) -> dict[str, pl.Series]:
+    """Columns of the antibiotic tested, its dilution and what that means."""
+    listed = list(scene.arrays.book.antibiotics.values())
+    untested, known = pl.Series(drug < 0), np.maximum(drug, 0)
+    dilution = _dilution(np.array([a.breakpoint for a in listed])[known], resists, rng)
+    sign = np.where(drug < 0, -1, np.where(resists, 0, 1))
     shown = pl.Series(dilution).cast(pl.String).str.replace(r"\.0$", "")
-    undated = (rng.random(len(who)) < 0.06)[row]
-    position = scene.number * BLOCK * 600
-    return table(
-        "hosp/microbiologyevents",
-        {
-            "microevent_id": pl.Series(position + np.arange(len(row)) + 1),
-            "subject_id": pl.Series(scene.of_subject[who[row]]),
-            "hadm_id": ids(scene.hadm_id[who[row]]),
-            "micro_specimen_id": pl.Series(
-                scrambled(0, scene.number * BLOCK * 100 + np.arange(len(who)))[row]
-            ),
-            "order_provider_id": providers(rng, len(who), missing=0.88).gather(pl.Series(row)),
-            "chartdate": times(second[row] // DAY_S * DAY_S),
-            "charttime": times(second[row] // 60 * 60, undated),
-            "spec_itemid": pl.Series(np.array([s.spec_itemid for s in specimens])[specimen[row]]),
-            "spec_type_desc": picked([s.spec_type_desc for s in specimens], specimen[row]),
-            "test_seq": pl.Series(np.ones(len(row), np.int64)),
-            "storedate": times(stored[row] // DAY_S * DAY_S),
-            "storetime": times(stored[row]),
-            "test_itemid": pl.Series(np.array([s.test_itemid for s in specimens])[specimen[row]]),
-            "test_name": picked([s.test_name for s in specimens], specimen[row]),
-            "org_itemid": ids(
-                np.where(grew, np.array([*(o.itemid for o in organisms), -1])[organism[row]], -1)
-            ),
-            "org_name": picked([o.name for o in organisms], organism[row]),
-            "isolate_num": ids(np.where(grew, 1, -1)),
-            "ab_itemid": ids(
-                np.where(tested_, np.array([a.itemid for a in listed])[np.maximum(drug, 0)], -1)
-            ),
-            "ab_name": picked([a.name for a in listed], drug),
-            "dilution_text": (picked([">=", "<="], sign) + shown).set(pl.Series(~tested_), None),
-            "dilution_comparison": picked(
-                [">=        ", "<=        "], np.where(tested_, sign, -1)
-            ),
-            "dilution_value": number.set(pl.Series(~tested_), None),
-            "interpretation": picked(["R", "S"], np.where(tested_, sign, -1)),
-            "comments": picked([s.negative for s in specimens], np.where(grew, -1, specimen[row])),
-        },
-    )
+    return {
+        "ab_itemid": ids(np.where(drug < 0, -1, np.array([a.itemid for a in listed])[known])),
+        "ab_name": picked([a.name for a in listed], drug),
+        "dilution_text": picked([">=", "<="], sign) + shown,
+        "dilution_comparison": picked([">=        ", "<=        "], sign),
+        "dilution_value": pl.Series(dilution).set(untested, None),
+        "interpretation": picked(["R", "S"], sign),
+    }
 
 
 def _panel(
     scene: Scene, organism: Ints, step: Ints, isolate: Ints, rng: np.random.Generator
-) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+) -> tuple[Ints, Bools]:
     """Antibiotic of each row (-1 none) and whether the isolate resists it."""
     book = scene.arrays.book
     names = list(book.antibiotics)
@@ -197,8 +201,6 @@ def _panel(
     return drug, draw < np.where(p > 0, 1 / (1 + np.exp(-logit)), 0)
 
 
-def _dilution(
-    limit: Floats, resists: np.ndarray[tuple[int], np.dtype[np.bool_]], rng: np.random.Generator
-) -> Floats:
+def _dilution(limit: Floats, resists: Bools, rng: np.random.Generator) -> Floats:
     steps = rng.integers(0, 3, len(limit))
     return np.asarray(np.where(resists, limit * 2.0 ** (1 + steps), limit / 2.0**steps))

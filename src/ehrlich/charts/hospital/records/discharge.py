@@ -15,18 +15,48 @@ from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, t
 from ehrlich.charts.hospital.records.narrative import course_text, named, phrase_list
 from ehrlich.charts.hospital.records.radiology import Exams, findings_of
 from ehrlich.charts.hospital.records.stays import Stays
+from ehrlich.charts.hospital.records.summary import compose
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, PRINCIPAL, Scene
 
 SHORT = {
-    "wbc": "WBC", "rbc": "RBC", "hemoglobin": "Hgb", "hematocrit": "Hct", "mcv": "MCV", "platelets": "Plt Ct",
-    "pt": "PT", "ptt": "PTT", "inr": "INR(PT)", "glucose": "Glucose", "urea_nitrogen": "UreaN",
-    "creatinine": "Creat", "sodium": "Na", "potassium": "K", "chloride": "Cl", "bicarbonate": "HCO3",
-    "anion_gap": "AnGap", "alt": "ALT", "ast": "AST", "alkaline_phosphatase": "AlkPhos",
-    "bilirubin_total": "TotBili", "albumin": "Albumin", "lipase": "Lipase", "troponin_t": "cTropnT",
-    "ck_mb": "CK-MB", "ntprobnp": "proBNP", "calcium": "Calcium", "phosphate": "Phos", "magnesium": "Mg",
-    "lactate": "Lactate", "crp": "CRP", "hba1c": "%HbA1c", "tsh": "TSH", "ph": "pH", "pco2": "pCO2", "po2": "pO2",
-}  # fmt: skip
+    "wbc": "WBC",
+    "rbc": "RBC",
+    "hemoglobin": "Hgb",
+    "hematocrit": "Hct",
+    "mcv": "MCV",
+    "platelets": "Plt Ct",
+    "pt": "PT",
+    "ptt": "PTT",
+    "inr": "INR(PT)",
+    "glucose": "Glucose",
+    "urea_nitrogen": "UreaN",
+    "creatinine": "Creat",
+    "sodium": "Na",
+    "potassium": "K",
+    "chloride": "Cl",
+    "bicarbonate": "HCO3",
+    "anion_gap": "AnGap",
+    "alt": "ALT",
+    "ast": "AST",
+    "alkaline_phosphatase": "AlkPhos",
+    "bilirubin_total": "TotBili",
+    "albumin": "Albumin",
+    "lipase": "Lipase",
+    "troponin_t": "cTropnT",
+    "ck_mb": "CK-MB",
+    "ntprobnp": "proBNP",
+    "calcium": "Calcium",
+    "phosphate": "Phos",
+    "magnesium": "Mg",
+    "lactate": "Lactate",
+    "crp": "CRP",
+    "hba1c": "%HbA1c",
+    "tsh": "TSH",
+    "ph": "pH",
+    "pco2": "pCO2",
+    "po2": "pO2",
+}
 GOES = {
     "HOME": "Home",
     "HOME HEALTH CARE": "Home With Service\n \nFacility:\n___",
@@ -37,8 +67,16 @@ GOES = {
     "DIED": "Expired",
     "AGAINST ADVICE": "Home\n(left against medical advice)",
 }
-CONDITION = "Mental Status: Clear and coherent.\nLevel of Consciousness: Alert and interactive.\nActivity Status: Ambulatory - Independent."
-FRAIL = "Mental Status: Confused - sometimes.\nLevel of Consciousness: Alert and interactive.\nActivity Status: Out of Bed with assistance to chair or wheelchair."
+CONDITION = (
+    "Mental Status: Clear and coherent.\n"
+    "Level of Consciousness: Alert and interactive.\n"
+    "Activity Status: Ambulatory - Independent."
+)
+FRAIL = (
+    "Mental Status: Confused - sometimes.\n"
+    "Level of Consciousness: Alert and interactive.\n"
+    "Activity Status: Out of Bed with assistance to chair or wheelchair."
+)
 
 
 def discharge_records(
@@ -48,7 +86,7 @@ def discharge_records(
     hours = (scene.left_s - scene.admit_s) / 3600
     written = scene.admitted & (rng.random(scene.n) < np.where(hours > 24, 0.96, 0.65))
     parts = _parts(scene, stays, facts, rng)
-    text = _compose(parts.filter(pl.Series(written)))
+    text = compose(parts.filter(pl.Series(written)))
     rows = np.flatnonzero(written)
     subject = scene.encounters.subject[rows]
     first = np.append(True, np.diff(subject) > 0)[: len(rows)]
@@ -118,7 +156,7 @@ def _parts(
         _cultures(tables["hosp/microbiologyevents"]),
         _images(scene, facts["exams"]),
         _home(scene, drugs, rng),
-        course_text(scene, drugs, done=facts["done"], seen=_ventilated(scene)),
+        course_text(scene, drugs, seen=_ventilated(scene)),
     ]
     for piece in pieces:
         key = "hadm_id" if "hadm_id" in piece.columns else "encounter"
@@ -200,8 +238,11 @@ def _triage(scene: Scene, triage: pl.DataFrame) -> pl.DataFrame:
         pl.col("stay_id") >= 0
     )
     arrival = pl.concat_str(
-        pl.lit("T "), shown("temperature"), pl.lit(", HR "), shown("heartrate"), pl.lit(", BP "), shown("sbp"),
-        pl.lit("/"), shown("dbp"), pl.lit(", RR "), shown("resprate"), pl.lit(", SpO2 "), shown("o2sat"), pl.lit("%"),
+        pl.lit("T "), shown("temperature"),
+        pl.lit(", HR "), shown("heartrate"),
+        pl.lit(", BP "), shown("sbp"), pl.lit("/"), shown("dbp"),
+        pl.lit(", RR "), shown("resprate"),
+        pl.lit(", SpO2 "), shown("o2sat"), pl.lit("%"),
     )  # fmt: skip
     return visits.join(triage, on="stay_id").select("encounter", arrival=arrival)
 
@@ -227,8 +268,8 @@ def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
     )
     used = used.with_columns(result=result)
     parts = {}
-    for name, keep in (("first", "first"), ("last", "last")):
-        one = used.unique(["hadm_id", "itemid"], keep=keep, maintain_order=True).sort(
+    for name, ordered in (("first", used), ("last", used.reverse())):
+        one = ordered.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).sort(
             "hadm_id", "charttime", "rank", maintain_order=True
         )
         lines = one.group_by("hadm_id", "charttime", maintain_order=True).agg(
@@ -320,64 +361,3 @@ def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataF
     return numbered(both, "leaves_with").join(
         numbered(home, "came_with"), on="encounter", how="left"
     )
-
-
-def _compose(parts: pl.DataFrame) -> pl.Series:
-    """The text, section by section."""
-
-    def section(title: str, *body: Any) -> list[pl.Expr]:
-        return [
-            pl.lit(f"\n \n{title}:\n"),
-            *(b if isinstance(b, pl.Expr) else pl.lit(b) for b in body),
-        ]
-
-    def or_else(column: str, otherwise: str) -> pl.Expr:
-        return pl.col(column).fill_null(otherwise)
-
-    dead = pl.col("dead")
-    came = (
-        pl.when("planned")
-        .then(pl.lit(" presenting for planned admission."))
-        .otherwise(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
-    )
-    arrival = (
-        pl.when(pl.col("arrival").is_not_null())
-        .then(
-            pl.concat_str(pl.lit("\n\nIn the ED, initial vitals were: "), "arrival", pl.lit(". "))
-        )
-        .otherwise(pl.lit("\n\n"))
-    )
-    odd = (
-        pl.when(pl.col("odd_labs").is_not_null())
-        .then(pl.concat_str(pl.lit("Labs were notable for "), "odd_labs", pl.lit(".")))
-        .otherwise(pl.lit("Labs were unremarkable."))
-    )
-    known = (
-        pl.when(pl.col("known").is_not_null())
-        .then(pl.concat_str(pl.lit(" with a history of "), "known"))
-        .otherwise(pl.lit(""))
-    )
-    text = pl.concat_str(
-        pl.lit(" \nName:  ___                     Unit No:   ___\n \nAdmission Date:  ___              Discharge Date:   ___\n \nDate of Birth:  ___             Sex:   "),
-        "sex", pl.lit("\n \nService: "), pl.col("service").str.to_uppercase(),
-        *section("Allergies", "Patient recorded as having No Known Allergies to Drugs"),
-        *section("Attending", "___."),
-        *section("Chief Complaint", pl.col("complaint")),
-        *section("Major Surgical or Invasive Procedure", pl.col("operation")),
-        *section("History of Present Illness", pl.col("mr"), pl.lit(" ___ is a ___ year old "), pl.col("person"), known, came, arrival, odd),
-        *section("Past Medical History", pl.lit("- "), or_else("pmh", "None known")),
-        *section("Social History", "___"),
-        *section("Family History", "Reviewed and not relevant to the present admission."),
-        *section("Physical Exam", pl.lit("ADMISSION PHYSICAL EXAM:\nVitals: "), or_else("arrival", "___"), pl.lit("\nGeneral: "), pl.col("exam")),
-        *section("Pertinent Results", pl.lit("ADMISSION LABS:\n"), or_else("first_labs", "None drawn."), pl.lit("\n\nDISCHARGE LABS:\n"), or_else("last_labs", "None drawn."), pl.lit("\n\nMICROBIOLOGY:\n"), or_else("cultures", "None sent."), pl.lit("\n\nIMAGING:\n"), or_else("images", "None.")),
-        *section("Brief Hospital Course", pl.col("course")),
-        *section("Medications on Admission", pl.lit("The Preadmission Medication list is accurate and complete.\n"), or_else("came_with", "None")),
-        *section("Discharge Medications", pl.when(dead).then(pl.lit("None (expired)")).otherwise(or_else("leaves_with", "None"))),
-        *section("Discharge Disposition", or_else("goes", "Home")),
-        *section("Discharge Diagnosis", pl.lit("PRIMARY:\n"), pl.col("principal"), pl.lit("\n\nSECONDARY:\n"), or_else("secondary", "None")),
-        *section("Discharge Condition", pl.col("state")),
-        *section("Discharge Instructions", pl.when(dead).then(pl.lit("Not applicable.")).otherwise(pl.concat_str(pl.lit("Dear "), pl.col("mr"), pl.lit(" ___,\n\nYou were admitted to the hospital with "), pl.col("principal").str.to_lowercase(), pl.lit(". Please take your medications as listed and call your doctor if your symptoms return.\n\nYour ___ Team")))),
-        *section("Followup Instructions", "___"),
-        pl.lit("\n"),
-    )  # fmt: skip
-    return parts.select(text).to_series()

@@ -1,4 +1,4 @@
-"""Which drugs are ordered, for what, from when to when: the list behind orders, doses and infusions."""
+"""Which drugs are ordered, for what, from when to when."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ehrlich.charts.hospital.arrays import Ints
-from ehrlich.charts.hospital.course import HOUR_S, ICU, LEVELS
+from ehrlich.charts.hospital.arrays import LEVELS, Ints
+from ehrlich.charts.hospital.catalog import StandingDrug
+from ehrlich.charts.hospital.course import HOUR_S, ICU
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, Scene
-from ehrlich.charts.hospital.textbook import StandingDrug, Treatment
+from ehrlich.charts.hospital.textbook import Treatment
 
 HOME_CONTINUED = 0.88
 # One of each is enough for one problem: what is chosen first stays.
@@ -156,7 +157,7 @@ def _joined(parts: list[Columns]) -> Columns:
 
 
 def _home_drugs(scene: Scene, rng: np.random.Generator) -> HomeDrugs:
-    """Each chronic disease's home treatment; the same person takes the same drugs at every visit."""
+    """Each chronic disease's home treatment; a person takes the same drugs at every visit."""
     book = scene.arrays.book
     drugs = {key: row for row, key in enumerate(book.drugs)}
     who: list[Ints] = []

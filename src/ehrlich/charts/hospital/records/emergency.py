@@ -7,8 +7,9 @@ import polars as pl
 
 from ehrlich.charts.hospital.arrays import Floats, Ints
 from ehrlich.charts.hospital.course import HOUR_S
+from ehrlich.charts.hospital.records.calendar import icd_ten
 from ehrlich.charts.hospital.records.frames import Tables, picked, table, times
-from ehrlich.charts.hospital.records.labs import Effects, moved
+from ehrlich.charts.hospital.records.lab_values import Effects, moved
 from ehrlich.charts.hospital.scene import COMORBID, Scene, every
 
 
@@ -24,6 +25,9 @@ def vital_values(
     shift = moved(
         effects, encounter, column=np.full(len(encounter), column), time_s=second, severity=severity
     )
+    shift = np.where(
+        np.abs(shift) > STRONG, np.sign(shift) * (STRONG + 0.4 * (np.abs(shift) - STRONG)), shift
+    )
     person = rng.normal(0, 0.6, scene.n)[encounter]
     value = vital.mean + vital.sd * (shift + person + rng.normal(0, 0.45, len(encounter)))
     low, high = LIMITS.get(key, (0.0, 300.0))
@@ -31,6 +35,8 @@ def vital_values(
     return np.asarray(np.round(np.clip(value, low, high), digits))
 
 
+# Beyond this many SDs findings of several problems no longer add up.
+STRONG = 3.5
 LIMITS = {
     "heart_rate": (28.0, 205.0),
     "sbp": (52.0, 245.0),
@@ -181,8 +187,3 @@ def _diagnosis(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
             "icd_title": picked([book.titles[(v, c)].upper() for v, c in codes], at),
         },
     )
-
-
-def icd_ten(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which encounters are coded in ICD-10: a property of the person's calendar."""
-    return np.asarray((scene.subject_id[scene.encounters.subject] % 100) < 55)

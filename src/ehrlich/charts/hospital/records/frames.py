@@ -75,7 +75,7 @@ def weighted(rng: np.random.Generator, weights: Mapping[str, float], *, n: int) 
 
 def table(name: str, columns: Mapping[str, Any]) -> pl.DataFrame:
     """A frame with the columns of a table in file order; what is not given is null."""
-    frame = pl.DataFrame({key: value for key, value in columns.items()})
+    frame = pl.DataFrame(dict(columns))
     missing = [
         pl.lit(None, dtype=pl.String).alias(c) for c in COLUMNS[name] if c not in frame.columns
     ]

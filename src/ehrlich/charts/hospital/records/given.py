@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital.arrays import Ints
+from ehrlich.charts.hospital.catalog import Drug
 from ehrlich.charts.hospital.records.drugs import DrugOrders, HomeDrugs, Medication
 from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, times
-from ehrlich.charts.hospital.records.orders import Links, drug_columns
+from ehrlich.charts.hospital.records.pharmacy import Links, drug_columns
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import Scene, every
-from ehrlich.charts.hospital.textbook import Drug
 
 EVENTS = (
     "Administered",
@@ -27,7 +27,7 @@ EVENTS = (
     "Removed",
     "Partial Administered",
 )
-GIVEN_EVENTS = (0, 2, 4, 6, 9, 11)
+GIVEN_EVENTS, STARTED = (0, 2, 4, 6, 9, 11), 6
 PRN_A_DAY = 1.1
 
 
@@ -130,6 +130,15 @@ def _emar(
     )
 
 
+DETAIL_KINDS = (
+    "Standard Maintenance Medication",
+    "IV Infusion",
+    "IV Flush",
+    "Insulin SC Sliding Scale",
+    "Transdermal Patch",
+)
+
+
 def _detail(
     scene: Scene,
     of: tuple[DrugOrders, Links],
@@ -140,89 +149,62 @@ def _detail(
     """A row for each entry, and one for the product of each dose that was given."""
     orders, links = of
     order, event = rows
-    drug = drug_columns(
-        scene,
-        orders,
-        "dose",
-        "dose_unit",
-        "form",
-        "formulary_cd",
-        "name",
-        "strength",
-        "route",
-        "proc_type",
+    names = ("dose", "dose_unit", "form", "formulary_cd", "name", "strength", "route", "proc_type")
+    at = pl.DataFrame(drug_columns(scene, orders, *names))[order].with_columns(
+        emar["subject_id"],
+        emar["emar_id"],
+        emar["emar_seq"],
+        pharmacy_id=pl.Series(links.pharmacy_id[order]),
+        event=pl.Series(event),
     )
-    at = {name: column.gather(pl.Series(order)) for name, column in drug.items()}
-    drip = (event == 6) | (event == 7)
-    kind = np.select([drip, (event == 4) | (event == 5), event == 8, event == 9], [1, 2, 3, 4], 0)
-    kinds = (
-        "Standard Maintenance Medication",
-        "IV Infusion",
-        "IV Flush",
-        "Insulin SC Sliding Scale",
-        "Transdermal Patch",
-    )
+    given = np.isin(event, GIVEN_EVENTS) & (event != STARTED)
+    frames = [_entries(at, rng), _products(at[np.flatnonzero(given)], rng)]
+    numbers = ("subject_id", "emar_seq", "pharmacy_id")
+    typed = [pl.col(numbers).cast(pl.Int64), pl.exclude(numbers).cast(pl.String)]
+    both = pl.concat([frame.with_columns(typed) for frame in frames])
+    return both.sort("subject_id", "emar_seq", maintain_order=True)
+
+
+def _entries(at: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Rows without ordinal: what was due."""
+    event = at["event"].to_numpy()
+    drip, flush = (event == 6) | (event == 7), (event == 4) | (event == 5)
+    kind = np.select([drip, flush, event == 8, event == 9], [1, 2, 3, 4], 0)
     given = np.isin(event, GIVEN_EVENTS)
-    route = (
-        at["route"]
-        .to_frame("route")
-        .select(pl.when(pl.col("route").str.starts_with("PO")).then(pl.lit("PO")))
-        .to_series()
+    whole = np.where(event == 11, 1, np.where(given & (rng.random(len(event)) < 0.4), 0, -1))
+    rest = np.where(given & (rng.random(len(event)) < 0.5), 0, -1)
+    frame = at.select("subject_id", "emar_id", "emar_seq").with_columns(
+        administration_type=picked(DETAIL_KINDS, kind),
+        complete_dose_not_given=picked(["No", "Yes"], whole),
+        dose_due=at["dose"],
+        dose_due_unit=at["dose_unit"],
+        will_remainder_of_dose_be_given=picked(["No"], rest),
+        route=at.select(
+            pl.when(pl.col("route").str.starts_with("PO")).then(pl.lit("PO"))
+        ).to_series(),
     )
-    head = {
-        "subject_id": emar["subject_id"],
-        "emar_id": emar["emar_id"],
-        "emar_seq": emar["emar_seq"],
-        "administration_type": picked(kinds, kind),
-        "complete_dose_not_given": picked(
-            ["No", "Yes"],
-            np.where(event == 11, 1, np.where(given & (rng.random(len(order)) < 0.4), 0, -1)),
+    return table("hosp/emar_detail", frame.to_dict())
+
+
+def _products(at: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Rows 1.1: what was scanned and given."""
+    n = at.height
+    unread = rng.random(n) < 0.04
+    bag = (at["proc_type"] != "Unit Dose").cast(pl.Int64).to_numpy()
+    frame = at.select("subject_id", "emar_id", "emar_seq", "pharmacy_id").with_columns(
+        parent_field_ordinal=pl.lit("1.1"),
+        barcode_type=picked(["if", "iv"], bag, null=unread),
+        reason_for_no_barcode=picked(
+            ["Discarded Packaging", "Barcode Damaged"], np.where(unread, rng.integers(0, 2, n), -1)
         ),
-        "dose_due": at["dose"],
-        "dose_due_unit": at["dose_unit"],
-        "will_remainder_of_dose_be_given": picked(
-            ["No"], np.where(given & (rng.random(len(order)) < 0.5), 0, -1)
-        ),
-        "route": route,
-    }
-    rows_given = np.flatnonzero(given & ~drip)
-    take = pl.Series(rows_given)
-    strength = at["name"] + " " + at["strength"].fill_null("")
-    no_code = rng.random(len(rows_given)) < 0.04
-    product = {
-        "subject_id": emar["subject_id"].gather(take),
-        "emar_id": emar["emar_id"].gather(take),
-        "emar_seq": emar["emar_seq"].gather(take),
-        "parent_field_ordinal": pl.Series(["1.1"] * len(rows_given), dtype=pl.String),
-        "pharmacy_id": pl.Series(links.pharmacy_id[order[rows_given]]),
-        "barcode_type": picked(
-            ["if", "iv"],
-            (at["proc_type"].gather(take) != "Unit Dose").cast(pl.Int64).to_numpy(),
-            null=no_code,
-        ),
-        "reason_for_no_barcode": picked(
-            ["Discarded Packaging", "Barcode Damaged"],
-            np.where(no_code, rng.integers(0, 2, len(rows_given)), -1),
-        ),
-        "dose_given": at["dose"].gather(take),
-        "dose_given_unit": at["dose_unit"].gather(take),
-        "product_amount_given": pl.Series(["1"] * len(rows_given), dtype=pl.String),
-        "product_unit": at["form"].gather(take),
-        "product_code": at["formulary_cd"].gather(take),
-        "product_description": strength.gather(take),
-    }
-    text = [
-        c
-        for c in table("hosp/emar_detail", product).columns
-        if c not in ("subject_id", "emar_seq", "pharmacy_id")
-    ]
-    frames = [
-        table("hosp/emar_detail", part).cast(
-            {**dict.fromkeys(text, pl.String), "pharmacy_id": pl.Int64}
-        )
-        for part in (head, product)
-    ]
-    return pl.concat(frames).sort("subject_id", "emar_seq", maintain_order=True)
+        dose_given=at["dose"],
+        dose_given_unit=at["dose_unit"],
+        product_amount_given=pl.lit("1"),
+        product_unit=at["form"],
+        product_code=at["formulary_cd"],
+        product_description=at["name"] + " " + at["strength"].fill_null(""),
+    )
+    return table("hosp/emar_detail", frame.to_dict())
 
 
 def _pyxis(scene: Scene, doses: DrugOrders, rng: np.random.Generator) -> pl.DataFrame:

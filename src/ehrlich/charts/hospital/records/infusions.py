@@ -1,4 +1,4 @@
-"""inputevents, ingredientevents, procedureevents: what goes into an ICU patient and what is done to him."""
+"""inputevents, ingredientevents: what goes into an ICU patient, by pump, push or mouth."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital.arrays import Floats, Ints
+from ehrlich.charts.hospital.catalog import IcuItem
 from ehrlich.charts.hospital.course import HOUR_S
+from ehrlich.charts.hospital.records.bedside import procedure_records
 from ehrlich.charts.hospital.records.chart import icu_time, weight_kg
 from ehrlich.charts.hospital.records.drugs import DrugOrders
 from ehrlich.charts.hospital.records.frames import Tables, caregivers, picked, table, times
 from ehrlich.charts.hospital.records.stays import Stays
-from ehrlich.charts.hospital.scene import BLOCK, Scene, Spells, every, scrambled
-from ehrlich.charts.hospital.textbook import IcuItem
+from ehrlich.charts.hospital.scene import BLOCK, Scene, every, scrambled
 
 DRIP, PUSH, FLUID, ORAL = range(4)
 MAIN, MIXED = "Main order parameter", "Mixed solution"
@@ -39,13 +40,13 @@ class Inputs:
 def infusion_records(
     scene: Scene, stays: Stays, *, orders: DrugOrders, done: pl.DataFrame, rng: np.random.Generator
 ) -> Tables:
-    """The three tables. `done`: coded procedures of encounters with an ICU item (encounter, second, item)."""
+    """The three tables. `done`: coded procedures that have an ICU item."""
     inputs = _all_inputs(scene, stays, orders, rng)
     frame, ingredients = _dressed(scene, stays, inputs, rng)
     return {
         "icu/inputevents": frame,
         "icu/ingredientevents": ingredients,
-        "icu/procedureevents": _procedures(scene, stays, done, rng),
+        "icu/procedureevents": procedure_records(scene, stays, done=done, rng=rng),
     }
 
 
@@ -169,7 +170,7 @@ def _drip_pieces(
 def _fluids(scene: Scene, stays: Stays, rng: np.random.Generator) -> Inputs:
     """Carrier fluids, boluses, drinks, tube feeds and blood."""
     items = {key: row for row, key in enumerate(scene.arrays.book.icu_items)}
-    clock = icu_time(scene, stays, every_h=4)
+    clock = icu_time(scene, stays, every_h=2)
     draw = rng.random(len(clock.spell))
     quiet = ~clock.vent
     bleeding = rng.random(scene.n)[clock.encounter] < 0.12
@@ -227,7 +228,6 @@ def _dressed(
     first_of_link = np.zeros(inputs.link.max(initial=0) + 1, np.int64)
     first_of_link[inputs.link[::-1]] = order_id[::-1]
     unit = [{"mL": "ml"}.get(x.unitname or "ml", x.unitname or "ml") for x in listed]
-    # A drug named in mg but dripped in mcg/hour and the like keeps the item's own unit for the amount.
     rate_unit = [x.rate_unit or "mL/hour" for x in listed]
     rated = ~np.isnan(inputs.rate)
     status = np.where(
@@ -319,172 +319,3 @@ def _ingredients(scene: Scene, inputs: Inputs, common: dict[str, pl.Series]) -> 
         frames.append(frame)
     rows = pl.concat(frames).sort("subject_id", "starttime", "orderid", maintain_order=True)
     return table("icu/ingredientevents", rows.to_dict())
-
-
-def _procedures(
-    scene: Scene, stays: Stays, done: pl.DataFrame, rng: np.random.Generator
-) -> pl.DataFrame:
-    """Lines, ventilation, dialysis as intervals; imaging, cultures and talks as tasks."""
-    spells, rows = scene.places, stays.icu_row
-    vent, pressor, crrt = scene.supports
-    clock = icu_time(scene, stays, every_h=12)
-    parts: list[tuple[str, Ints, Ints, Ints, int]] = []
-    for key, p in (
-        ("20_gauge", 0.75),
-        ("18_gauge", 0.45),
-        ("foley_catheter", 0.35),
-        ("picc_line", 0.1),
-    ):
-        at = rows[rng.random(len(rows)) < p]
-        length = (spells.end_s - spells.start_s)[at]
-        parts.append(
-            (
-                key,
-                at,
-                spells.start_s[at] + 600,
-                spells.start_s[at] + (length * rng.uniform(0.4, 0.99, len(at))).astype(np.int64),
-                1,
-            )
-        )
-    for key, support, p in (
-        ("invasive_ventilation", vent, 1.0),
-        ("arterial_line", pressor, 0.85),
-        ("multi_lumen", pressor, 0.6),
-        ("dialysis_crrt", crrt, 1.0),
-        ("dialysis_catheter", crrt, 0.9),
-    ):
-        at = np.flatnonzero(rng.random(len(support.encounter)) < p)
-        parts.append(
-            (key, _spell_at(scene, stays, support, at), support.start_s[at], support.end_s[at], 1)
-        )
-    at = np.arange(len(vent.encounter))
-    parts.append(
-        ("intubation", _spell_at(scene, stays, vent, at), vent.start_s, vent.start_s + 60, 0)
-    )
-    alive = np.flatnonzero(
-        ~scene.ends.dead[vent.encounter] | (vent.end_s < scene.left_s[vent.encounter])
-    )
-    parts.append(
-        (
-            "extubation",
-            _spell_at(scene, stays, vent, alive),
-            vent.end_s[alive] - 60,
-            vent.end_s[alive],
-            0,
-        )
-    )
-    for key, p in (
-        ("chest_x_ray", 0.35),
-        ("ekg", 0.2),
-        ("family_updated_by_rn", 0.12),
-        ("family_updated_by_md", 0.06),
-        ("blood_cultured", 0.1),
-        ("urine_culture", 0.06),
-        ("ct_scan", 0.06),
-        ("transthoracic_echo", 0.05),
-        ("ultrasound", 0.03),
-    ):
-        at = np.flatnonzero(rng.random(len(clock.spell)) < p)
-        second = clock.second[at] + 60 * rng.integers(0, 600, len(at))
-        inside = second < spells.end_s[clock.spell[at]]
-        parts.append((key, clock.spell[at][inside], second[inside], second[inside] + 60, 0))
-    for key in done["item"].unique().sort().to_list():
-        mine = done.filter(pl.col("item") == key)
-        who, second = mine["encounter"].to_numpy(), mine["second"].to_numpy()
-        spell = _spell_of(scene, stays, who, second)
-        ok = spell >= 0
-        parts.append((key, spell[ok], second[ok], second[ok] + 60, 0))
-    return _procedure_table(scene, stays, parts, rng)
-
-
-def _spell_of(scene: Scene, stays: Stays, encounter: Ints, second: Ints) -> Ints:
-    """ICU spell that holds each (encounter, second), or -1."""
-    rows, big = stays.icu_row, 1 << 40
-    if not len(rows):
-        return np.full(len(encounter), -1)
-    key = scene.places.encounter[rows] * big + scene.places.start_s[rows]
-    at = np.maximum(np.searchsorted(key, encounter * big + second, "right") - 1, 0)
-    ok = (
-        (scene.places.encounter[rows[at]] == encounter)
-        & (second < scene.places.end_s[rows[at]])
-        & (second >= scene.places.start_s[rows[at]])
-    )
-    return np.where(ok, rows[at], -1)
-
-
-def _spell_at(scene: Scene, stays: Stays, support: Spells, at: Ints) -> Ints:
-    spell = _spell_of(scene, stays, support.encounter[at], support.end_s[at] - 1)
-    before = _spell_of(scene, stays, support.encounter[at], support.start_s[at])
-    return np.where(before >= 0, before, spell)
-
-
-LOCATIONS = {
-    "Peripheral Lines": (("Right Antecubital", "Left Antecubital", "Left Forearm"), "Peripheral"),
-    "Invasive Lines": (("Right IJ", "Left IJ", "Right Radial"), "Invasive Venous"),
-    "Tubes": (("Urethral",), "Catheter, GU"),
-}
-
-
-def _procedure_table(
-    scene: Scene,
-    stays: Stays,
-    parts: list[tuple[str, Ints, Ints, Ints, int]],
-    rng: np.random.Generator,
-) -> pl.DataFrame:
-    items = scene.arrays.book.icu_items
-    keys = list(items)
-    spell = np.concatenate([p[1] for p in parts])
-    start = np.concatenate([p[2] for p in parts]) // 60 * 60
-    end = np.concatenate([p[3] for p in parts]) // 60 * 60
-    item = np.concatenate([np.full(len(p[1]), keys.index(p[0])) for p in parts])
-    long = np.concatenate([np.full(len(p[1]), p[4]) for p in parts])
-    keep = (spell >= 0) & (end > start)
-    order = np.flatnonzero(keep)
-    order = order[np.lexsort((item[order], start[order], spell[order]))]
-    spell, start, end, item, long = (c[order] for c in (spell, start, end, item, long))
-    n, who = len(spell), scene.places.encounter[spell]
-    category = picked([x.order or "Procedures" for x in items.values()], item)
-    radial = item == keys.index("arterial_line")
-    spots = [(LOCATIONS.get(x.order or "", ((), ""))) for x in items.values()]
-    place = [s[0] for s in spots]
-    offset = np.cumsum([0, *(len(p) for p in place)])[:-1]
-    count = np.array([len(p) for p in place])[item]
-    pick = np.where(
-        radial, 2, (rng.random(n) * np.maximum(np.minimum(count, 2), 1)).astype(np.int64)
-    )
-    minutes = (end - start) / 60
-    order_id = scrambled(0, scene.number * BLOCK * 400 + 150_000 + np.arange(n))
-    return table(
-        "icu/procedureevents",
-        {
-            "subject_id": pl.Series(scene.of_subject[who]),
-            "hadm_id": pl.Series(scene.hadm_id[who]),
-            "stay_id": pl.Series(stays.transfer_id[spell]),
-            "caregiver_id": caregivers(rng, n),
-            "starttime": times(start),
-            "endtime": times(end),
-            "storetime": times(end + 60 * rng.integers(0, 90, n)),
-            "itemid": pl.Series(np.array([x.itemid for x in items.values()])[item]),
-            "value": pl.Series(np.where(long == 1, minutes, 1.0)),
-            "valueuom": picked(["None", "min"], long),
-            "location": picked(
-                [t for p in place for t in p],
-                np.where(count > 0, offset[item] + np.minimum(pick, np.maximum(count - 1, 0)), -1),
-            ),
-            "locationcategory": picked([s[1] or None for s in spots], item).set(
-                pl.Series(radial), "Invasive Arterial"
-            ),
-            "orderid": pl.Series(order_id),
-            "linkorderid": pl.Series(order_id),
-            "ordercategoryname": category,
-            "ordercategorydescription": picked(["Task", "ContinuousProcess"], long),
-            "patientweight": pl.Series(weight_kg(scene)[who]),
-            "isopenbag": pl.Series(long),
-            "continueinnextdept": pl.Series(np.zeros(n, np.int64)),
-            "statusdescription": pl.Series(["FinishedRunning"], dtype=pl.String).new_from_index(
-                0, n
-            ),
-            "ORIGINALAMOUNT": pl.Series(np.where(long == 1, minutes, 1.0)),
-            "ORIGINALRATE": pl.Series(long),
-        },
-    )

@@ -10,11 +10,20 @@ import polars as pl
 from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
 from ehrlich.charts.hospital.course import HOUR_S, ICU
 from ehrlich.charts.hospital.records.frames import ids, picked, providers, table, times
+from ehrlich.charts.hospital.records.lab_values import lab_values
 from ehrlich.charts.hospital.risks import DAY_S
-from ehrlich.charts.hospital.scene import BLOCK, COMPLICATION, Scene, every, scrambled
+from ehrlich.charts.hospital.scene import BLOCK, Scene, every, scrambled
 
 ROUTINE, STAT = 0, 1
-CHRONIC_SHARE, NEVER = 0.45, 1 << 62
+MORNING = (
+    ("cbc", 0.9),
+    ("chem", 0.94),
+    ("minerals", 0.85),
+    ("coag", 0.25),
+    ("lft", 0.2),
+    ("diff", 0.25),
+)
+NEVER = 1 << 62
 ROWS_A_BLOCK = 4_000_000
 
 
@@ -27,17 +36,6 @@ class Draws:
     time_s: Ints
     test: Ints  # row of `tests_of`
     priority: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """SDs by which each encounter's labs move: principal at severity 3, chronic, complications."""
-
-    acute: Floats
-    chronic: Floats
-    late: Floats  # one row a complication
-    late_of: Ints  # its encounter
-    late_from_s: Ints
 
 
 def tests_of(arrays: Arrays) -> tuple[str, ...]:
@@ -123,7 +121,7 @@ def _daily_draws(scene: Scene, rng: np.random.Generator) -> list[Part]:
     when = midnight + 5 * HOUR_S + 60 * rng.integers(0, 170, len(who))
     ill = scene.severity[scene.hour_row(who, when)]
     parts = []
-    for name, p in (("cbc", 0.78), ("chem", 0.84), ("minerals", 0.7), ("coag", 0.12), ("lft", 0.1)):
+    for name, p in MORNING:
         drawn = rng.random(len(who)) < p + 0.05 * ill
         parts.append(
             _part(
@@ -189,47 +187,6 @@ def _outpatient_draws(scene: Scene, rng: np.random.Generator) -> Part:
     return np.full(len(who), -1), subject, when // 60 * 60, test, np.full(len(who), -1)
 
 
-def effects_of(scene: Scene, effect: Floats, *, share: Floats, rng: np.random.Generator) -> Effects:
-    """Which findings each person shows, and by how much (SDs), for labs or vital signs."""
-    principal = scene.encounters.condition
-    acute = effect[principal] * (rng.random((scene.n, effect.shape[1])) < share[principal])
-    chronic = scene.encounters.chronic.astype(float) @ (effect * share) * CHRONIC_SHARE
-    problems = scene.problems
-    late = np.flatnonzero(problems.role == COMPLICATION)
-    what = problems.condition[late]
-    shown = effect[what] * (rng.random((len(late), effect.shape[1])) < share[what])
-    return Effects(
-        acute, np.clip(chronic, -2.5, 2.5), shown, problems.encounter[late], problems.onset_s[late]
-    )
-
-
-def dose(severity: Floats) -> Floats:
-    """How far findings go at a severity: in proportion up to 3, more slowly above."""
-    return np.asarray(np.minimum(severity, 3) / 3 + 0.12 * np.maximum(severity - 3, 0))
-
-
-def moved(
-    effects: Effects, encounter: Ints, *, column: Ints, time_s: Ints, severity: Floats
-) -> Floats:
-    """SDs by which the given measurements are moved."""
-    acute = effects.acute[encounter, column] * dose(severity)
-    chronic = effects.chronic[encounter, column]
-    # The same change from two causes does not double.
-    same = acute * chronic > 0
-    less = np.where(np.abs(acute) < np.abs(chronic), acute, chronic)
-    shift = acute + chronic - np.where(same, 0.7 * less, 0.0)
-    if len(effects.late_of):
-        order = np.argsort(effects.late_of, kind="stable")
-        owner = effects.late_of[order]
-        first = np.searchsorted(owner, encounter)
-        for ahead in range(int(np.bincount(owner).max())):
-            row = np.minimum(first + ahead, len(owner) - 1)
-            mine = (owner[row] == encounter) & (effects.late_from_s[order[row]] <= time_s)
-            gain = effects.late[order[row], column] * dose(np.maximum(severity, 1.5))
-            shift = shift + np.where(mine, gain, 0.0)
-    return np.asarray(shift)
-
-
 def _expanded(scene: Scene, draws: Draws) -> tuple[Ints, Ints]:
     """(draw, lab) of every result."""
     labs = {key: row for row, key in enumerate(scene.arrays.book.labs)}
@@ -247,7 +204,8 @@ def _results(scene: Scene, draws: Draws, rng: np.random.Generator) -> pl.DataFra
     keep = rng.random(len(draw)) < 0.985
     draw, lab = draw[keep], lab[keep]
     listed = list(scene.arrays.book.labs.values())
-    value = _values(scene, draws, (draw, lab), rng)
+    of = draws.encounter, draws.subject, draws.time_s
+    value = lab_values(scene, of, rows=(draw, lab), rng=rng)
     time_s, encounter = draws.time_s[draw], draws.encounter[draw]
     pace = np.exp(rng.normal(0, 0.35, len(draws.test)))[draw]
     lag = np.array([x.turnaround_h for x in listed])[lab] * HOUR_S * pace
@@ -324,92 +282,5 @@ def _as_text(value: Floats, decimals: Ints, lost: Bools) -> pl.Series:
     """Numbers as the laboratory prints them."""
     frame = pl.DataFrame({"v": value, "d": decimals, "lost": lost})
     shown = pl.when(pl.col("d") == 0).then(pl.col("v").round(0).cast(pl.Int64).cast(pl.String))
-    for digits in range(1, 4):
-        shown = shown.when(pl.col("d") == digits).then(pl.col("v").round(digits).cast(pl.String))
-    return frame.select(
-        pl.when(pl.col("lost")).then(None).otherwise(shown.otherwise(pl.col("v").cast(pl.String)))
-    ).to_series()
-
-
-def _values(
-    scene: Scene, draws: Draws, rows: tuple[Ints, Ints], rng: np.random.Generator
-) -> Floats:
-    draw, lab = rows
-    arrays, listed = scene.arrays, list(scene.arrays.book.labs.values())
-    effects = effects_of(scene, arrays.lab_effect, share=arrays.lab_share, rng=rng)
-    baseline = rng.normal(0, 0.45, (len(scene.subject_id), len(listed)))
-    person = rng.normal(0, 0.3, (scene.n, len(listed)))
-    encounter, time_s, subject = draws.encounter[draw], draws.time_s[draw], draws.subject[draw]
-    inside = encounter >= 0
-    known = np.where(inside, encounter, 0)
-    severity = scene.appearance[scene.hour_row(known, time_s)]
-    shift = moved(effects, known, column=lab, time_s=time_s, severity=severity) + person[known, lab]
-    z = baseline[subject, lab] + np.where(inside, shift, 0.0) + rng.normal(0, 0.35, len(draw))
-    mean, sd = (np.array([getattr(x, name) for x in listed], float)[lab] for name in ("mean", "sd"))
-    log = np.array([x.log for x in listed])[lab]
-    value = np.where(log, mean * np.exp(np.clip(z * sd, -8, 6)), mean + z * sd)
-    floor = np.where(log, 0.0, np.maximum(mean - 7 * sd, 0.05 * np.abs(mean)))
-    value = np.maximum(value, np.where(mean > 0, floor, -60.0))
-    percent = np.array([x.unit == "%" for x in listed])[lab]
-    value = np.where(percent, np.minimum(value, 100.0), value)
-    value = _consistent(value, draw, lab, list(arrays.book.labs))
-    bounds = np.array([POSSIBLE.get(key, (-1e9, 1e9)) for key in arrays.book.labs])[lab]
-    value = np.clip(value, bounds[:, 0], bounds[:, 1])
-    scale = 10.0 ** np.array([x.decimals for x in listed])[lab]
-    return np.asarray(np.round(value * scale) / scale)
-
-
-# What is compatible with a living patient.
-POSSIBLE = {
-    "glucose": (18.0, 1150.0),
-    "sodium": (102.0, 176.0),
-    "potassium": (1.8, 8.9),
-    "chloride": (65.0, 140.0),
-    "bicarbonate": (4.0, 48.0),
-    "creatinine": (0.2, 16.0),
-    "urea_nitrogen": (3.0, 190.0),
-    "ph": (6.85, 7.68),
-    "pco2": (12.0, 120.0),
-    "hemoglobin": (4.0, 21.0),
-    "hba1c": (4.0, 15.8),
-    "crp": (0.1, 480.0),
-    "wbc": (0.1, 95.0),
-    "platelets": (5.0, 1300.0),
-    "lactate": (0.4, 20.0),
-    "albumin": (1.0, 5.6),
-    "calcium": (5.0, 16.0),
-    "magnesium": (0.7, 5.0),
-    "phosphate": (0.8, 12.0),
-}
-
-# What the analyser computes from other results of the same tube.
-_DERIVED = (
-    ("hematocrit", ("hemoglobin",), lambda hb: 3.02 * hb),
-    ("rbc", ("hematocrit", "mcv"), lambda hct, mcv: 10 * hct / np.maximum(mcv, 50)),
-    ("mch", ("hemoglobin", "rbc"), lambda hb, rbc: 10 * hb / np.maximum(rbc, 0.5)),
-    ("mchc", ("hemoglobin", "hematocrit"), lambda hb, hct: 100 * hb / np.maximum(hct, 5)),
-    (
-        "anion_gap",
-        ("sodium", "chloride", "bicarbonate"),
-        lambda na, cl, co2: np.maximum(na - cl - co2, 3),
-    ),
-    ("inr", ("pt",), lambda pt: np.maximum(pt / 11.6, 0.8)),
-)
-
-
-def _consistent(value: Floats, draw: Ints, lab: Ints, keys: list[str]) -> Floats:
-    """Values with derived results recomputed where all their parts were measured."""
-    at = {key: row for row, key in enumerate(keys)}
-    count = int(draw[-1]) + 1 if len(draw) else 0
-    for target, sources, formula in _DERIVED:
-        if target not in at or any(s not in at for s in sources):
-            continue
-        where = np.full((1 + len(sources), count), -1)
-        for line, key in enumerate((target, *sources)):
-            mine = lab == at[key]
-            where[line, draw[mine]] = np.flatnonzero(mine)
-        complete = np.flatnonzero((where >= 0).all(axis=0))
-        value[where[0, complete]] = formula(
-            *(value[where[1 + i, complete]] for i in range(len(sources)))
-        )
-    return value
+    printed = shown.otherwise(pl.col("v").cast(pl.String))
+    return frame.select(pl.when(pl.col("lost")).then(None).otherwise(printed)).to_series()

@@ -26,66 +26,54 @@ def named(listed: list[Condition], condition: Ints, *, short: bool) -> pl.Series
 
 
 def course_text(
-    scene: Scene, drugs: Medication, *, done: pl.DataFrame, seen: tuple[Bools, Bools, Bools]
+    scene: Scene, drugs: Medication, *, seen: tuple[Bools, Bools, Bools]
 ) -> pl.DataFrame:
     """(encounter, course): the brief hospital course of every encounter."""
-    frame = _problems(scene).join(
-        _treated_with(scene, drugs),
-        on=["encounter", "condition"],
-        how="left",
-        maintain_order="left",
+    frame = _problem_lines(scene, drugs).group_by("encounter", maintain_order=True)
+    lines, old = pl.col("line"), pl.col("role") == COMORBID
+    issues = frame.agg(
+        acute=lines.filter(~old).str.join("\n\n"), chronic=lines.filter(old).str.join("\n")
     )
-    by_home = _home_drugs(scene, drugs)
-    frame = frame.join(by_home, on=["encounter", "condition"], how="left", maintain_order="left")
-    drugs_said = (
+    whole = _frame_of_stay(scene, seen).join(
+        issues, on="encounter", how="left", maintain_order="left"
+    )
+    chronic = (
+        pl.when(pl.col("chronic") != "")
+        .then(pl.concat_str(pl.lit("\n\nCHRONIC ISSUES:\n"), "chronic"))
+        .otherwise(pl.lit(""))
+    )
+    text = pl.concat_str(
+        "opening", pl.lit("\n\nACUTE ISSUES:\n"), "acute", chronic, pl.lit("\n\n"), "closing"
+    )
+    return whole.select("encounter", course=text)
+
+
+def _problem_lines(scene: Scene, drugs: Medication) -> pl.DataFrame:
+    """A line a problem: how it came, what was done about it."""
+    both = ["encounter", "condition"]
+    frame = _problems(scene)
+    for given in (_treated_with(scene, drugs), _home_drugs(scene, drugs)):
+        frame = frame.join(given, on=both, how="left", maintain_order="left")
+    treated = (
         pl.when(pl.col("drugs").is_not_null())
         .then(pl.concat_str(pl.lit(" Treated with "), "drugs", pl.lit(".")))
         .otherwise(pl.lit(" Managed supportively."))
     )
-    began = pl.when(pl.col("role") == COMPLICATION).then(
-        pl.concat_str(pl.lit("Developed on hospital day "), "day", pl.lit("."))
-    )
-    began = began.otherwise(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
-    planned = (
-        pl.when(pl.col("planned") & (pl.col("role") == PRINCIPAL))
-        .then(pl.lit("Admitted electively."))
-        .otherwise(began)
-    )
-    old = (
+    continued = (
         pl.when(pl.col("home").is_not_null())
         .then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit(".")))
         .otherwise(pl.lit("Stable, no change to management."))
     )
-    body = (
-        pl.when(pl.col("role") == COMORBID).then(old).otherwise(pl.concat_str(planned, drugs_said))
+    began = (
+        pl.when(pl.col("role") == COMPLICATION)
+        .then(pl.concat_str(pl.lit("Developed on hospital day "), "day", pl.lit(".")))
+        .when(pl.col("planned") & (pl.col("role") == PRINCIPAL))
+        .then(pl.lit("Admitted electively."))
+        .otherwise(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
     )
-    frame = frame.with_columns(line=pl.concat_str(pl.lit("# "), "title", pl.lit(": "), body))
-    acute = (
-        frame.filter(pl.col("role") != COMORBID)
-        .group_by("encounter", maintain_order=True)
-        .agg(acute=pl.col("line").str.join("\n\n"))
-    )
-    chronic = (
-        frame.filter(pl.col("role") == COMORBID)
-        .group_by("encounter", maintain_order=True)
-        .agg(chronic=pl.col("line").str.join("\n"))
-    )
-    whole = (
-        _frame_of_stay(scene, seen)
-        .join(acute, on="encounter", how="left", maintain_order="left")
-        .join(chronic, on="encounter", how="left", maintain_order="left")
-    )
-    chronic_said = (
-        pl.when(pl.col("chronic").is_not_null())
-        .then(pl.concat_str(pl.lit("\n\nCHRONIC ISSUES:\n"), "chronic"))
-        .otherwise(pl.lit(""))
-    )
-    operated = done.unique("encounter").select("encounter", operated=pl.lit(True))
-    whole = whole.join(operated, on="encounter", how="left", maintain_order="left")
-    text = pl.concat_str(
-        "opening", pl.lit("\n\nACUTE ISSUES:\n"), "acute", chronic_said, pl.lit("\n\n"), "closing"
-    )
-    return whole.select("encounter", course=text)
+    old = pl.col("role") == COMORBID
+    body = pl.when(old).then(continued).otherwise(pl.concat_str(began, treated))
+    return frame.with_columns(line=pl.concat_str(pl.lit("# "), "title", pl.lit(": "), body))
 
 
 def _problems(scene: Scene) -> pl.DataFrame:
@@ -163,6 +151,11 @@ def _frame_of_stay(scene: Scene, seen: tuple[Bools, Bools, Bools]) -> pl.DataFra
             "planned": scene.encounters.planned,
         }
     )
+    return frame.select("encounter", *_opening_and_closing())
+
+
+def _opening_and_closing() -> tuple[pl.Expr, pl.Expr]:
+    """The first and the last paragraph."""
     care = pl.concat_str(
         pl.when("icu").then(pl.lit(" The patient required intensive care.")).otherwise(pl.lit("")),
         pl.when("vent")
@@ -189,17 +182,19 @@ def _frame_of_stay(scene: Scene, seen: tuple[Bools, Bools, Bools]) -> pl.DataFra
         pl.when("dead")
         .then(
             pl.lit(
-                "Despite treatment the patient's condition worsened. The family was at the bedside. The patient died on ___ at ___."
+                "Despite treatment the patient's condition worsened. Family was at the bedside. "
+                "The patient died on ___ at ___."
             )
         )
         .otherwise(
             pl.concat_str(
                 pl.lit(
-                    "TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n- Length of stay "
+                    "TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n"
+                    "- Length of stay "
                 ),
                 "days",
                 pl.lit(" day(s); symptoms had improved by discharge."),
             )
         )
     )
-    return frame.select("encounter", opening=opening, closing=closing)
+    return opening.alias("opening"), closing.alias("closing")

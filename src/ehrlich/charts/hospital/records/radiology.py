@@ -1,4 +1,4 @@
-"""radiology, radiology_detail: reports whose findings are those of the conditions, and when they were read."""
+"""radiology, radiology_detail: reports whose findings are those of the conditions."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _lines(scene: Scene, exam: int, rng: np.random.Generator) -> Exams:
 
 
 TUBE = (
-    "The endotracheal tube terminates appropriately above the carina. An enteric tube courses below the diaphragm. "
-    "There is no pneumothorax."
+    "The endotracheal tube terminates appropriately above the carina. "
+    "An enteric tube courses below the diaphragm. There is no pneumothorax."
 )
 TUBE_IMPRESSION = "Support devices in standard position. No pneumothorax."
 

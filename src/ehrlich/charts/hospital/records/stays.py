@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital.arrays import Ints
-from ehrlich.charts.hospital.course import ICU, WARD
+from ehrlich.charts.hospital.course import HOUR_S, ICU, WARD
+from ehrlich.charts.hospital.records.calendar import anchor_group
 from ehrlich.charts.hospital.records.frames import (
     Tables,
     days,
@@ -19,6 +21,7 @@ from ehrlich.charts.hospital.records.frames import (
     times,
     weighted,
 )
+from ehrlich.charts.hospital.returns import HOME_DEATH
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, STAY_BASE, Scene, scrambled
 
@@ -27,7 +30,7 @@ TRANSFERS_A_SUBJECT = 60
 
 @dataclass(frozen=True, slots=True)
 class Stays:
-    """ICU stays and what other records need to know about places, one row a spell of `scene.places`."""
+    """ICU stays and what others need of places, one row a spell of `scene.places`."""
 
     transfer_id: Ints
     icu_row: Ints  # rows of scene.places that are ICU stays
@@ -60,7 +63,7 @@ def _people(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     n, places = len(scene.subject_id), scene.arrays.book.places
     subjects = scene.subjects
     anchor_s = subjects.start_s
-    group = weighted(rng, places.anchor_year_groups, n=n)
+    group = picked(list(places.anchor_year_groups), anchor_group(scene))
     age = np.floor(subjects.age0).astype(np.int64)
     insurance = weighted(rng, places.insurance, n=n)
     race = weighted(rng, places.races, n=n)
@@ -105,84 +108,86 @@ def _languages(race: pl.Series, rng: np.random.Generator) -> pl.Series:
     )
 
 
+DIRECT_TYPES = ("URGENT", "DIRECT EMER.", "DIRECT OBSERVATION")
+EXTENDED = ("SKILLED NURSING FACILITY", "REHAB", "CHRONIC/LONG TERM ACUTE CARE")
+FROM_ED = {
+    "EMERGENCY ROOM": 0.86,
+    "TRANSFER FROM HOSPITAL": 0.05,
+    "WALK-IN/SELF REFERRAL": 0.04,
+    "PHYSICIAN REFERRAL": 0.05,
+}
+
+
+def _chosen(weights: Mapping[str, float], names: tuple[str, ...]) -> dict[str, float]:
+    return {name: weights[name] for name in names}
+
+
 def _visits(scene: Scene, rng: np.random.Generator, people: pl.DataFrame) -> pl.DataFrame:
     """Types and locations of each encounter."""
-    places, n = scene.arrays.book.places, scene.n
-    from_ed, planned, hours = (
-        scene.ed_id >= 0,
-        scene.encounters.planned,
-        (scene.left_s - scene.admit_s) / 3600,
+    frame = people.select("gender", "race", "language", "marital_status", "insurance").select(
+        pl.all().gather(pl.Series(scene.encounters.subject))
     )
-    short = hours < 36
-    age = scene.encounters.age
+    return frame.with_columns(
+        admission_type=_types(scene, rng),
+        admission_location=_origins(scene, rng),
+        discharge_location=_destinations(scene, rng),
+        disposition=_disposition(scene, rng),
+        arrival_transport=_transport(scene, rng),
+        admit_provider_id=providers(rng, scene.n),
+    )
+
+
+def _types(scene: Scene, rng: np.random.Generator) -> pl.Series:
+    places, n = scene.arrays.book.places, scene.n
+    hours = (scene.left_s - scene.admit_s) / HOUR_S
     observed = rng.random(n)
-    kind = pl.select(
-        pl.when(pl.Series(planned))
+    direct = _chosen(places.admission_types, DIRECT_TYPES)
+    return pl.select(
+        pl.when(pl.Series(scene.encounters.planned))
         .then(weighted(rng, places.planned_types, n=n))
-        .when(pl.Series(~from_ed))
-        .then(
-            picked(
-                ["URGENT", "DIRECT EMER.", "DIRECT OBSERVATION"],
-                rng.choice(3, n, p=[0.6, 0.28, 0.12]),
-            )
-        )
-        .when(pl.Series(short & (observed < 0.55)))
+        .when(pl.Series(scene.ed_id < 0))
+        .then(weighted(rng, direct, n=n))
+        .when(pl.Series((hours < 36) & (observed < 0.55)))
         .then(pl.lit("EU OBSERVATION"))
         .when(pl.Series((hours < 72) & (observed < 0.4)))
         .then(pl.lit("OBSERVATION ADMIT"))
         .otherwise(pl.lit("EW EMER."))
     ).to_series()
-    origin = pl.select(
-        pl.when(pl.Series(planned))
+
+
+def _origins(scene: Scene, rng: np.random.Generator) -> pl.Series:
+    places, n = scene.arrays.book.places, scene.n
+    return pl.select(
+        pl.when(pl.Series(scene.encounters.planned))
         .then(weighted(rng, places.planned_locations, n=n))
-        .when(pl.Series(~from_ed))
+        .when(pl.Series(scene.ed_id < 0))
         .then(weighted(rng, places.admission_locations, n=n))
-        .otherwise(
-            picked(
-                [
-                    "EMERGENCY ROOM",
-                    "TRANSFER FROM HOSPITAL",
-                    "WALK-IN/SELF REFERRAL",
-                    "PHYSICIAN REFERRAL",
-                ],
-                rng.choice(4, n, p=[0.86, 0.05, 0.04, 0.05]),
-            )
-        )
+        .otherwise(weighted(rng, FROM_ED, n=n))
     ).to_series()
-    home_dies = scene.ends.follows == 3
-    frail = 1 / (1 + np.exp(-(0.07 * (age - 78) + 0.25 * (hours / 24 - 6))))
-    onward = rng.random(n)
-    where = pl.select(
+
+
+def _destinations(scene: Scene, rng: np.random.Generator) -> pl.Series:
+    """Home for most; the old after long stays go on to a facility."""
+    days = (scene.left_s - scene.admit_s) / DAY_S
+    frail = 1 / (1 + np.exp(-(0.07 * (scene.encounters.age - 78) + 0.25 * (days - 6))))
+    onward = rng.random(scene.n)
+    extended = _chosen(scene.arrays.book.places.discharge_locations, EXTENDED)
+    dies_at_home = scene.ends.follows == HOME_DEATH
+    return pl.select(
         pl.when(pl.Series(scene.ends.dead))
         .then(pl.lit("DIED"))
-        .when(pl.Series(home_dies & (onward < 0.55)))
+        .when(pl.Series(dies_at_home & (onward < 0.55)))
         .then(pl.lit("HOSPICE"))
         .when(pl.Series(onward < 0.75 * frail))
-        .then(
-            picked(
-                ["SKILLED NURSING FACILITY", "REHAB", "CHRONIC/LONG TERM ACUTE CARE"],
-                rng.choice(3, n, p=[0.7, 0.2, 0.1]),
-            )
-        )
+        .then(weighted(rng, extended, n=scene.n))
         .when(pl.Series(onward < 0.2 + 0.75 * frail))
         .then(pl.lit("HOME HEALTH CARE"))
         .when(pl.Series(onward > 0.985))
         .then(pl.lit("AGAINST ADVICE"))
-        .when(pl.Series((onward > 0.93) & short))
+        .when(pl.Series((onward > 0.93) & (days < 1.5)))
         .then(pl.lit(None, dtype=pl.String))
         .otherwise(pl.lit("HOME"))
     ).to_series()
-    frame = people.select("gender", "race", "language", "marital_status", "insurance").select(
-        pl.all().gather(pl.Series(scene.encounters.subject))
-    )
-    return frame.with_columns(
-        admission_type=kind,
-        admission_location=origin,
-        discharge_location=where,
-        disposition=_disposition(scene, rng),
-        arrival_transport=_transport(scene, rng),
-        admit_provider_id=providers(rng, n),
-    )
 
 
 def _disposition(scene: Scene, rng: np.random.Generator) -> pl.Series:

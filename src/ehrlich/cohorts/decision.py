@@ -1,0 +1,117 @@
+"""Decision tasks: the anchor events of a table, and the set of items each of them holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import polars as pl
+
+from ehrlich.cohorts.scene import SUBJECT, Scene, values_of
+from ehrlich.cohorts.task import Task
+from ehrlich.cohorts.windows import FOREVER, Groups, in_view, microseconds
+
+JUST_BEFORE = pl.duration(microseconds=1)
+
+
+class Anchored(NamedTuple):
+    """Anchors with their prediction_time, and those that cannot have one, by reason.
+
+    Columns: subject_id, encounter_id, prediction_time, anchor_event, row_id, subject_events; for
+    risk tasks also what their episode has.
+    """
+
+    cases: pl.DataFrame
+    dropped: Counter[str]
+
+
+def decision_anchors(scene: Scene, task: Task) -> Anchored:
+    """Every event of the anchor table (or one an encounter), and when the question is asked."""
+    events = scene.events
+    before = pl.col("start").shift().over(SUBJECT)
+    anchors = events.with_columns(_before=before, subject_events=pl.len().over(SUBJECT))
+    if task.anchor.table != "*":
+        anchors = anchors.filter(pl.col("table") == task.anchor.table)
+    dropped: Counter[str] = Counter()
+    if task.anchor.once:
+        anchors, lost = _at_end_of_encounter(anchors, scene)
+        dropped += Counter({"no end of its encounter": lost} if lost else {})
+    elif scene.source.policy == "compat":
+        # Billing codes have no time of their own there: that of the event before them.
+        untimed = pl.col("table").is_in(["diagnoses_icd", "drgcodes"])
+        time = pl.when(untimed).then(pl.col("_before")).otherwise(pl.col("start"))
+        anchors = anchors.with_columns(prediction_time=time)
+    else:
+        anchors = anchors.with_columns(prediction_time=pl.col("start") - JUST_BEFORE)
+    timed = anchors.drop_nulls("prediction_time")
+    if lost := anchors.height - timed.height:
+        dropped["anchor without a time"] += lost
+    columns = [SUBJECT, "encounter_id", "prediction_time", "row_id", "subject_events"]
+    return Anchored(timed.select(*columns, anchor_event="event"), dropped)
+
+
+def _at_end_of_encounter(anchors: pl.DataFrame, scene: Scene) -> tuple[pl.DataFrame, int]:
+    """The first anchor event of each encounter, asked just before the encounter ends."""
+    ends = (
+        scene.episodes("hospital")
+        .select(SUBJECT, "encounter_id", "end")
+        .unique([SUBJECT, "encounter_id"], keep="first", maintain_order=True)
+    )
+    first = anchors.unique([SUBJECT, "encounter_id"], keep="first", maintain_order=True)
+    joined = first.join(ends, on=[SUBJECT, "encounter_id"], how="left", maintain_order="left")
+    known = joined.drop_nulls("end").with_columns(prediction_time=pl.col("end") - JUST_BEFORE)
+    return known, joined.height - known.height
+
+
+def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+    """`cases` with answer (sorted, distinct), answer_seen, boolean_value null, flags empty.
+
+    answer_seen: whether the item already stood in the context, in the same column of the same
+    table; items are compared lower-cased, as the scorer does.
+    """
+    assert task.answer is not None
+    rows = scene.rows
+    if task.anchor.table != "*":
+        rows = rows.filter(pl.col("table") == task.anchor.table)
+    values = values_of(rows, scene.source, task.answer.column)
+    own = "encounter_id" if task.anchor.once else "event"
+    ours = "encounter_id" if task.anchor.once else "anchor_event"
+    numbered = cases.with_row_index("_case")
+    values_of_anchor = values.select(SUBJECT, pl.col(own).alias("_own"), "value").unique()
+    items = (
+        numbered.select(
+            "_case", SUBJECT, "encounter_id", "prediction_time", pl.col(ours).alias("_own")
+        )
+        .join(values_of_anchor, on=[SUBJECT, "_own"])
+        .sort("_case", "value")
+    )
+    seen = (
+        pl.lit(False)
+        if task.answer.column in ("table", "text_value")
+        else _seen(items, values, task)
+    )
+    listed = (
+        items.with_columns(_seen=seen)
+        .group_by("_case", maintain_order=True)
+        .agg(pl.col("value").alias("answer"), pl.col("_seen").alias("answer_seen"))
+    )
+    joined = numbered.join(listed, on="_case", how="left", maintain_order="left").drop("_case")
+    return joined.with_columns(
+        pl.col("answer").fill_null([]),
+        pl.col("answer_seen").fill_null([]),
+        pl.lit(None, dtype=pl.Boolean).alias("boolean_value"),
+        pl.lit([], dtype=pl.List(pl.String)).alias("flags"),
+    )
+
+
+def _seen(items: pl.DataFrame, values: pl.DataFrame, task: Task) -> pl.Series:
+    """Whether each case's item stood in its context: some row of it was in view."""
+    keys = [SUBJECT, "encounter_id", "_item"] if task.context.same_encounter else [SUBJECT, "_item"]
+    lowered = pl.col("value").str.to_lowercase().alias("_item")
+    left, right = values.drop_nulls("time").with_columns(lowered), items.with_columns(lowered)
+    on = microseconds(left["seen_from"])
+    at = microseconds(right["prediction_time"])
+    hours = task.context.hours if task.context.since == "window" and not task.anchor.once else None
+    width = FOREVER if hours is None else int(hours * 3_600_000_000)
+    off = (microseconds(left["time"]) + width).clip(max=FOREVER)
+    return pl.Series(in_view(Groups.of(left, right, keys), on=on, off=off, at=at) > 0)

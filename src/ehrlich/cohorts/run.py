@@ -1,0 +1,248 @@
+"""`ehrlich cases`: charts and a suite → `cases/`. By shard, resumable; weights and samples last."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ehrlich.base.errors import TaskError
+from ehrlich.base.parallel import map_jobs
+from ehrlich.base.progress import progress_bar
+from ehrlich.base.store import (
+    Manifest,
+    open_output,
+    read_json,
+    read_manifest,
+    versions_of,
+    write_aside,
+    write_json,
+    write_manifest,
+)
+from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.build import cases_of
+from ehrlich.cohorts.sampling import bench_sample, instruction_sample, label_counts, weighted
+from ehrlich.cohorts.scene import ENDS, Scene, Source
+from ehrlich.cohorts.task import Suite, Task, chosen, load_suite, load_tasks
+
+PARTS = ".parts"
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True, slots=True)
+class CasesConfig:
+    """Settings of `ehrlich cases`. Workers, resume and quiet do not change results.
+
+    - tasks: only these of the suite (all if empty). tasks_folder: the user's own tasks and suites.
+    - limit: only so many shards' worth of subjects: the first `limit` subjects of each shard.
+    """
+
+    suite: str = "ehr_bench"
+    tasks: tuple[str, ...] = ()
+    tasks_folder: Path | None = None
+    limit: int | None = None
+    seed: int = 0
+    workers: int = 2
+    resume: bool = False
+    fresh: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CasesJob:
+    """One shard, all tasks."""
+
+    charts: Path
+    shard: str
+    tasks: tuple[Task, ...]
+    limit: int | None
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be built: tasks, and those that this timeline cannot have, with the reason."""
+
+    suite: Suite
+    tasks: tuple[Task, ...]
+    skipped: Mapping[str, str]
+
+
+def plan_cases(config: CasesConfig, charts: Charts) -> Plan:
+    """The suite's tasks for this timeline. Raises TaskError for a policy that does not fit."""
+    suite = load_suite(config.suite, config.tasks_folder)
+    known = load_tasks(config.tasks_folder)
+    source = Source.of(charts)
+    if suite.policy != source.policy:
+        raise TaskError(
+            f"suite {suite.suite} needs charts read with --policy {suite.policy}",
+            where=str(charts.folder),
+            got=source.policy,
+        )
+    skipped: dict[str, str] = {}
+    wanted = chosen(known, config.tasks or suite.tasks)
+    for task in wanted:
+        reason = _cannot(task.under(suite.policy), source)
+        if reason:
+            skipped[task.task] = reason
+    kept = tuple(task for task in wanted if task.task not in skipped)
+    if not kept:
+        raise TaskError(
+            "no task of the suite fits this timeline",
+            where=str(charts.folder),
+            got="; ".join(f"{name}: {why}" for name, why in skipped.items())[:400],
+        )
+    return Plan(suite, kept, skipped)
+
+
+def _cannot(task: Task, source: Source) -> str:
+    """Why the timeline cannot have the task; empty where it can."""
+    known = set(source.tables["table"])
+    missing = sorted(set(task.tables()) - known)
+    if missing:
+        return f"no table {', '.join(missing)}"
+    if task.anchor.episode and ENDS[task.anchor.episode][0] not in source.predicates:
+        return f"the dictionary binds no predicate {ENDS[task.anchor.episode][0]}"
+    column = task.answer.column if task.answer else "item"
+    own_field = column not in ("item", "text_value", "table") and task.anchor.table is not None
+    if own_field and source.field_place(task.anchor.table or "", column) is None:
+        return f"table {task.anchor.table} has no field {column}"
+    return ""
+
+
+def manifest_of(config: CasesConfig, charts: Charts, plan: Plan) -> Manifest:
+    """The manifest of a run, without counts."""
+    settings = {
+        "suite": plan.suite.model_dump(mode="json"),
+        "tasks": [task.model_dump(mode="json", exclude={"examples"}) for task in plan.tasks],
+        "limit": config.limit,
+        "charts": charts.manifest.config_fingerprint,
+    }
+    inputs = {"charts": str(charts.folder.resolve())}
+    return Manifest(
+        "cases",
+        charts.manifest.data_use,
+        settings,
+        seed=config.seed,
+        inputs=inputs,
+        versions=versions_of(("polars", "numpy")),
+    )
+
+
+def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
+    """Write `cases/<task>/<split>-<shard>.parquet`, samples, and the manifest last."""
+    charts = Charts(charts_folder)
+    plan = plan_cases(config, charts)
+    manifest = manifest_of(config, charts, plan)
+    if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
+        return read_manifest(out)
+    jobs = [
+        CasesJob(charts_folder, shard, plan.tasks, config.limit, out) for shard in charts.shards()
+    ]
+    tallies = _run_jobs(jobs, config)
+    index = _weigh(plan.tasks, jobs, out)
+    _write(
+        instruction_sample(index, {t.task: t.cap_train for t in plan.tasks}, config.seed),
+        out / SAMPLES / "ehr_ins.parquet",
+    )
+    _write(bench_sample(index, config.seed), out / SAMPLES / "ehr_bench.parquet")
+    counts = _counts(plan, tallies, index)
+    shutil.rmtree(out / PARTS)
+    finished = replace(manifest, counts=counts)
+    write_manifest(out, finished)
+    return finished
+
+
+def _run_jobs(jobs: Sequence[CasesJob], config: CasesConfig) -> list[dict[str, Any]]:
+    tallies: dict[int, dict[str, Any]] = {}
+    with progress_bar(len(jobs), "Building cases", quiet=config.quiet) as bar:
+        for index, tally in map_jobs(build_shard_cases, jobs, workers=config.workers):
+            tallies[index] = tally
+            bar.advance(1)
+    return [tallies[index] for index in range(len(jobs))]
+
+
+def build_shard_cases(job: CasesJob) -> dict[str, Any]:
+    """Write each task's cases of one shard aside; the tally, written last, marks it as done."""
+    name = job.shard.replace("/", "-")
+    tally_path = job.out / PARTS / f"{name}.json"
+    if tally_path.is_file():
+        return dict(read_json(tally_path))
+    charts = Charts(job.charts)
+    rows = charts.read(job.shard, fields=True)
+    if job.limit is not None:
+        first = rows["subject_id"].unique(maintain_order=True).head(job.limit)
+        rows = rows.filter(pl.col("subject_id").is_in(first.implode()))
+    scene = Scene(rows, Source.of(charts))
+    split = job.shard.partition("/")[0]
+    tally: dict[str, Any] = {}
+    for task in job.tasks:
+        built = cases_of(scene, task)
+        cases = built.cases.with_columns(pl.lit(split).alias("split"))
+        _write(cases, job.out / PARTS / task.task / f"{name}.parquet")
+        tally[task.task] = {
+            "anchors": built.anchors,
+            "dropped": dict(built.dropped),
+            "split": split,
+            "cases": cases.height,
+        }
+    write_json(tally_path, tally)
+    return tally
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with write_aside(path) as aside:
+        frame.write_parquet(aside, compression="zstd")
+
+
+def _weigh(tasks: Sequence[Task], jobs: Sequence[CasesJob], out: Path) -> pl.DataFrame:
+    """Write the cases with their weights; an index of all: case_id, task, split, weight, label."""
+    parts = []
+    for task in tasks:
+        folder = out / PARTS / task.task
+        names = [f"{job.shard.replace('/', '-')}.parquet" for job in jobs]
+        counts = pl.concat([label_counts(pl.read_parquet(folder / name)) for name in names])
+        counts = counts.group_by("label").agg(pl.col("n").sum())
+        train = sum(
+            pl.scan_parquet(folder / name)
+            .filter(pl.col("split") == "train")
+            .select(pl.len())
+            .collect()
+            .item()
+            for name in names
+        )
+        for name in names:
+            cases = weighted(pl.read_parquet(folder / name), counts, train)
+            _write(cases, out / task.task / name)
+            parts.append(cases.select("case_id", "task", "split", "weight", "boolean_value"))
+    return pl.concat(parts)
+
+
+def _counts(plan: Plan, tallies: Sequence[dict[str, Any]], index: pl.DataFrame) -> dict[str, Any]:
+    """Per task: anchors in, cases, dropped by reason, by split, prevalence."""
+    tasks: dict[str, Any] = {}
+    for task in plan.tasks:
+        dropped: Counter[str] = Counter()
+        anchors = 0
+        for tally in tallies:
+            anchors += tally[task.task]["anchors"]
+            dropped.update(tally[task.task]["dropped"])
+        own = index.filter(pl.col("task") == task.task)
+        by_split = own.group_by("split").agg(
+            pl.len().alias("cases"), pl.col("boolean_value").mean().alias("yes")
+        )
+        tasks[task.task] = {
+            "in": anchors,
+            "cases": own.height,
+            "dropped": dict(sorted(dropped.items())),
+            "splits": {
+                row["split"]: {"cases": row["cases"], "yes": row["yes"]}
+                for row in by_split.sort("split").to_dicts()
+            },
+        }
+    return {"cases": index.height, "tasks": tasks, "skipped": dict(plan.skipped)}

@@ -1,0 +1,179 @@
+"""Which events a case's context holds. Counted for all cases at once, by sorted times.
+
+An event is in view at p from the moment it could first be seen until it leaves the window:
+over [visible_from, start + hours). How many such intervals hold p is a difference of two ranks,
+so no case is ever laid against an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Index = npt.NDArray[np.int64]
+FOREVER = np.iinfo(np.int64).max // 4
+HOUR_US = 3_600_000_000
+
+
+def microseconds(times: pl.Series) -> Index:
+    """Times as integers; null = the distant past."""
+    return times.cast(pl.Datetime("us")).to_physical().fill_null(-FOREVER).to_numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows of two frames that share the same keys, numbered alike (null equals null)."""
+
+    left: Index
+    right: Index
+
+    @classmethod
+    def of(cls, left: pl.DataFrame, right: pl.DataFrame, keys: list[str]) -> Groups:
+        """Numbers of the keys; on the right -1 for keys that the left lacks."""
+        numbered = left.select(keys).unique(maintain_order=True).with_row_index("_group")
+        found = (
+            frame.select(keys)
+            .join(numbered, on=keys, how="left", nulls_equal=True, maintain_order="left")["_group"]
+            .cast(pl.Int64)
+            .fill_null(-1)
+            .to_numpy()
+            for frame in (left, right)
+        )
+        return cls(*found)
+
+
+class Ranks:
+    """Counts of values at most as large as a query, within groups: two binary searches each."""
+
+    def __init__(self, groups: Index, values: Index) -> None:
+        self._distinct = np.unique(values)
+        self._width = len(self._distinct) + 1
+        key = groups * self._width + np.searchsorted(self._distinct, values)
+        self.order = np.argsort(key, kind="stable")
+        self._keys = key[self.order]
+
+    def up_to(self, groups: Index, values: Index) -> Index:
+        """How many of the group's values are <= the query; the place after the last of them."""
+        return self.place(groups, values) - self.begin(groups)
+
+    def begin(self, groups: Index) -> Index:
+        """Where the group begins in `order`."""
+        return np.asarray(np.searchsorted(self._keys, groups * self._width, side="left"))
+
+    def place(self, groups: Index, values: Index) -> Index:
+        """The place in `order` after the group's last value that is <= the query."""
+        rank = np.searchsorted(self._distinct, values, side="right")
+        return np.asarray(np.searchsorted(self._keys, groups * self._width + rank, side="left"))
+
+
+def in_view(groups: Groups, *, on: Index, off: Index, at: Index) -> Index:
+    """For each right row how many left intervals [on, off) of its group hold `at`."""
+    real = on < off
+    begun = Ranks(groups.left[real], on[real])
+    ended = Ranks(groups.left[real], off[real])
+    return begun.up_to(groups.right, at) - ended.up_to(groups.right, at)
+
+
+def context_of(
+    cases: pl.DataFrame, events: pl.DataFrame, *, hours: float | None, same_encounter: bool
+) -> pl.DataFrame:
+    """`cases` with context_events, context_first, context_last, context_start.
+
+    `cases`: subject_id, encounter_id, prediction_time, and context_start where `hours` is null and
+    the context begins with each case's own time (else it is worked out). `events`: of `events_of`,
+    those that may be shown. The window is (prediction_time - hours, prediction_time].
+    """
+    keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
+    events = events.drop_nulls("start")
+    groups = Groups.of(events, cases, keys)
+    at = microseconds(cases["prediction_time"])
+    start = microseconds(events["start"])
+    own_start = "context_start" in cases.columns
+    since = microseconds(cases["context_start"]) if own_start else at - _width(hours)
+    places = Ranks(groups.left, start)
+    # With an own start the context holds that moment; a window does not hold its far end.
+    first = places.place(groups.right, since - (1 if own_start else 0))
+    after = places.place(groups.right, at)
+    if own_start:
+        seen = _seen_between(first, after, microseconds(events["visible_from"])[places.order], at)
+    else:
+        off = np.minimum(start + _width(hours), FOREVER)
+        seen = in_view(groups, on=microseconds(events["visible_from"]), off=off, at=at)
+    numbers = events["event"].to_numpy()[places.order]
+    held = after > first
+    pick = (
+        numbers[np.where(held, place, 0)] if len(numbers) else np.zeros(len(at))
+        for place in (first, after - 1)
+    )
+    low, high = (
+        pl.Series(values.astype(np.uint32)).scatter(np.flatnonzero(~held), None) for values in pick
+    )
+    begin = pl.Series(since).cast(pl.Datetime("us"))
+    return cases.with_columns(
+        pl.Series("context_events", np.where(held, seen, 0), dtype=pl.Int64),
+        low.alias("context_first"), high.alias("context_last"),
+        begin.scatter(np.flatnonzero(since <= -FOREVER // 2), None).alias("context_start"),
+    )  # fmt: skip
+
+
+def _width(hours: float | None) -> int:
+    return FOREVER if hours is None else int(hours * HOUR_US)
+
+
+def _seen_between(first: Index, after: Index, visible_from: Index, at: Index) -> Index:
+    """How many of the places first..after-1 could be seen at `at`; lays out each place once."""
+    lengths = np.maximum(after - first, 0)
+    case = np.repeat(np.arange(len(first)), lengths)
+    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    seen = visible_from[first[case] + offset] <= at[case]
+    return np.bincount(case, weights=seen, minlength=len(first)).astype(np.int64)
+
+
+def back_from_anchor(cases: pl.DataFrame, events: pl.DataFrame, *, hours: float) -> pl.DataFrame:
+    """Compat: from the first event within `hours` of the anchor and of its encounter, up to it.
+
+    The released code's rule: all events in between count, whatever their encounter; null equals
+    null; none in the window means no case (context_events 0).
+    """
+    events = events.drop_nulls("start")
+    groups = Groups.of(events, cases, ["subject_id", "encounter_id"])
+    at = microseconds(cases["prediction_time"])
+    places = Ranks(groups.left, microseconds(events["start"]))
+    first = places.place(groups.right, at - _width(hours))
+    numbers = events["event"].to_numpy()[places.order].astype(np.int64)
+    anchor = cases["anchor_event"].to_numpy().astype(np.int64)
+    inside = first < places.begin(groups.right + 1)
+    begin = numbers[np.where(inside, first, 0)] if len(numbers) else np.zeros(len(at), np.int64)
+    held = inside & (begin < anchor)
+    return _with_range(cases, begin, anchor - 1, held)
+
+
+def forward_from_anchor(
+    cases: pl.DataFrame, events: pl.DataFrame, *, before: pl.Series, same_encounter: bool
+) -> pl.DataFrame:
+    """Compat: from the anchor event to the last one (of its encounter) that starts `before`."""
+    keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
+    events = events.drop_nulls("start")
+    groups = Groups.of(events, cases, keys)
+    places = Ranks(groups.left, microseconds(events["start"]))
+    after = places.place(groups.right, microseconds(before) - 1)
+    numbers = events["event"].to_numpy()[places.order].astype(np.int64)
+    begun = after > places.begin(groups.right)
+    last = numbers[np.where(begun, after - 1, 0)]
+    anchor = cases["anchor_event"].to_numpy().astype(np.int64)
+    return _with_range(cases, anchor, last, begun & (last >= anchor))
+
+
+def _with_range(
+    cases: pl.DataFrame, first: Index, last: Index, held: npt.NDArray[np.bool_]
+) -> pl.DataFrame:
+    nothing = np.flatnonzero(~held)
+    return cases.with_columns(
+        pl.Series("context_events", np.where(held, last - first + 1, 0), dtype=pl.Int64),
+        pl.Series("context_first", first).clip(0).cast(pl.UInt32).scatter(nothing, None),
+        pl.Series("context_last", last).clip(0).cast(pl.UInt32).scatter(nothing, None),
+        pl.lit(None, dtype=pl.Datetime("us")).alias("context_start"),
+    )
