@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ehrlich import __version__
-from ehrlich.base.errors import ConfigError, EhrlichError
+from ehrlich.base.errors import ConfigError, EhrlichError, InterruptError
 
 if TYPE_CHECKING:
     from ehrlich.base.store import Manifest
@@ -23,8 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-INTERRUPTED = 130
 
 Policy = Literal["strict", "compat"]
 
@@ -288,14 +287,16 @@ def _echo_json(value: Any) -> None:
 
 def main() -> None:
     """Run the verb; an error of the user's input is one sentence and exit code 2."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except EhrlichError as exc:
         typer.echo(f"ehrlich: {exc}", err=True)
         sys.exit(exc.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("ehrlich: interrupted; run again with --resume to go on", err=True)
-        sys.exit(INTERRUPTED)
+
+
+def _interrupt(*_: object) -> None:
+    raise InterruptError("interrupted", do="Run the same again with --resume to go on.")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,6 @@ def test_killed_before_a_file_gets_or_loses_its_name(
     assert contents(out) == whole
 
 
-@pytest.mark.xfail(reason="open_output takes its own leftover .tmp for somebody else's file")
 def test_killed_before_anything_has_its_name(tmp_path: Path, source: Path) -> None:
     call = arguments(source, tmp_path / "out")
     ran = run(sys.executable, "-c", KILLED_AT, "replace", "1", *call)

@@ -54,7 +54,7 @@ def test_a_table_of_the_csv_module_is_read_back(
         returns = any("\r" in text for row in rows for text in row[1:])
         path.write_bytes(as_csv(rows, newline, quote_all or returns))
         header = read_header(path, TABLE)
-        found = [parse_block(block, TABLE, header) for block in read_blocks(path, size)]
+        found = [parse_block(block, TABLE, header=header) for block in read_blocks(path, size)]
         counted = sum(map(count_records, read_blocks(path, size)))
     read = [row for part in found for row in part.rows.select(NAMES).rows()]
     assert read == [(subject, a or None, b or None) for subject, a, b in rows]
@@ -71,7 +71,7 @@ def test_no_text_breaks_the_parser_and_its_counts_close(text: bytes) -> None:
     header = Header(NAMES, {name: name for name in NAMES})
     typed = SourceTable("things", "hosp", {"a": Kind.NUMBER, "b": Kind.TIME}, True)
     for table in (TABLE, typed):
-        found = parse_block(text + b"\n", table, header)
+        found = parse_block(text + b"\n", table, header=header)
         assert found.records == found.rows.height + found.dropped.total()
         places = found.rows[ROW].to_list()
         assert places == sorted(set(places))

@@ -106,7 +106,7 @@ def test_a_missing_encounter_is_that_of_the_span_around_the_time(
         "encounter_id": pl.Int64,
     }  # fmt: skip
     before = in_order(frame(rows))
-    after = fill_ids(before, pl.DataFrame(held, schema=schema, orient="row"), "encounter_id")
+    after = fill_ids(before, pl.DataFrame(held, schema=schema, orient="row"), column="encounter_id")
     assert after.drop("encounter_id").equals(before.drop("encounter_id"))
     for row, filled in zip(before.to_dicts(), after["encounter_id"], strict=True):
         around = [

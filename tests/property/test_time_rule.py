@@ -99,19 +99,19 @@ def hidden(draw: st.DrawFn, t: int) -> Row:
 def test_what_comes_after_t_changes_nothing_that_is_seen_at_t(
     rows: list[Row], t: int, data: st.DataObject
 ) -> None:
-    seen = visible(frame(rows), START + timedelta(hours=t), TABLES)
+    seen = visible(frame(rows), START + timedelta(hours=t), tables=TABLES)
     future: list[Row] = []
     for row in rows:
         future += data.draw(st.lists(hidden(t), max_size=2))
         if known(row, t):
             future.append(data.draw(rewritten(row, t)))
-    assert visible(frame(future), START + timedelta(hours=t), TABLES).equals(seen)
+    assert visible(frame(future), START + timedelta(hours=t), tables=TABLES).equals(seen)
 
 
 @given(rows=st.lists(measurements(), max_size=8), t=st.integers(0, 12))
 @settings(max_examples=200)
 def test_all_that_was_true_at_t_is_seen_as_it_was(rows: list[Row], t: int) -> None:
-    seen = visible(frame(rows), START + timedelta(hours=t), TABLES)
+    seen = visible(frame(rows), START + timedelta(hours=t), tables=TABLES)
     expected = []
     for row in (row for row in rows if known(row, t)):
         shown = dict(row)
@@ -138,8 +138,8 @@ def test_shifting_all_times_shifts_nothing_else(rows: list[Row], t: int, shift: 
     clock = [pl.col(name) for name in ("time", "avail_time", "end_time")]
     by = pl.lit(shift, dtype=pl.Duration("us"))
     now = START + timedelta(hours=t)
-    seen = visible(frame(rows), now, TABLES)
-    shifted = visible(frame(rows).with_columns(c + by for c in clock), now + shift, TABLES)
+    seen = visible(frame(rows), now, tables=TABLES)
+    shifted = visible(frame(rows).with_columns(c + by for c in clock), now + shift, tables=TABLES)
     assert shifted.with_columns(c - by for c in clock).equals(seen)
 
 
@@ -152,9 +152,9 @@ def test_a_time_a_row_is_the_same_as_each_row_at_its_own_time(
     asked = frame(rows).with_columns(
         pl.Series("asked", [START + timedelta(hours=t) for t in hours], dtype=pl.Datetime("us"))
     )
-    together = visible(asked, pl.col("asked"), TABLES).drop("asked")
+    together = visible(asked, pl.col("asked"), tables=TABLES).drop("asked")
     apart = pl.concat(
-        visible(frame([row]), START + timedelta(hours=t), TABLES)
+        visible(frame([row]), START + timedelta(hours=t), tables=TABLES)
         for row, t in zip(rows, hours, strict=True)
     )
     assert together.equals(apart)

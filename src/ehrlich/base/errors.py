@@ -6,7 +6,8 @@ EhrlichError
 ├── DataUseError    data would go where its agreement does not allow
 ├── TaskError       a task asks for what a dataset does not have
 ├── ModelError      a model or its server failed
-└── StoreError      disk, output folder, manifest
+├── StoreError      disk, output folder, manifest
+└── InterruptError     the user pressed Ctrl-C
 """
 
 from __future__ import annotations
@@ -65,3 +66,9 @@ class ModelError(EhrlichError):
 
 class StoreError(EhrlichError):
     """Disk, output folder or manifest."""
+
+
+class InterruptError(EhrlichError):
+    """The user pressed Ctrl-C; what is finished stands, the rest waits for --resume."""
+
+    exit_code = 130

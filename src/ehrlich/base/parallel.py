@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -40,7 +42,7 @@ def map_jobs(
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), context, initializer=_limit_threads, initargs=(threads_each,)
+        min(workers, len(jobs)), context, initializer=_prepare_worker, initargs=(threads_each,)
     )
     try:
         yield from _drain(pool, function, jobs, workers)
@@ -71,6 +73,16 @@ def _drain(
             yield waiting.pop(future), future.result()
 
 
-def _limit_threads(threads: int) -> None:
+def _prepare_worker(threads: int) -> None:
     # Read by Polars when it is first imported in the worker.
     os.environ["POLARS_MAX_THREADS"] = str(threads)
+    # Ctrl-C is the parent's to answer; a parent that is killed takes its workers along.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

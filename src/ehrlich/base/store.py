@@ -129,7 +129,7 @@ def open_output(out: Path, config_fingerprint: str, *, resume: bool, fresh: bool
     if fresh and found:
         shutil.rmtree(out)
         found = None
-    if found is None and out.exists() and any(out.iterdir()):
+    if found is None and out.exists() and not all(map(_is_leftover, out.iterdir())):
         raise StoreError(
             "is not empty and was not written by ehrlich",
             where=str(out),
@@ -158,9 +158,15 @@ def _found(out: Path) -> str | None:
     """The config fingerprint of the run that `out` belongs to, or None."""
     for name in (STARTED, MANIFEST):
         if (out / name).is_file():
-            found = read_json(out / name).get("config_fingerprint")
+            body = read_json(out / name)
+            found = body.get("config_fingerprint") if isinstance(body, dict) else None
             return str(found) if found else None
     return None
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether the file is one of `write_aside`, left by a process that was killed."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def edge_fingerprint(path: Path) -> dict[str, Any]:

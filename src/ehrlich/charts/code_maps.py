@@ -229,7 +229,7 @@ def _read(path: Path) -> pl.DataFrame:
     """The file; every column of a CSV as text."""
     try:
         if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)
         data = path.read_bytes()
         if path.suffix.lower() == ".gz":
             data = gzip.decompress(data)

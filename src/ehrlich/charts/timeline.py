@@ -76,7 +76,7 @@ class Charts:
 
     def visible(self, rows: pl.DataFrame, at: datetime | pl.Expr) -> pl.DataFrame:
         """What could be seen at `at` of `rows` (from `read`), late values masked."""
-        return visible(rows, at, self.tables)
+        return visible(rows, at, tables=self.tables)
 
 
 def _parquet(path: Path) -> pl.DataFrame:
@@ -104,7 +104,7 @@ def has_ended(at: datetime | pl.Expr) -> pl.Expr:
     return (pl.col("end_time") <= when).fill_null(value=False)
 
 
-def visible(rows: pl.DataFrame, at: datetime | pl.Expr, tables: pl.DataFrame) -> pl.DataFrame:
+def visible(rows: pl.DataFrame, at: datetime | pl.Expr, *, tables: pl.DataFrame) -> pl.DataFrame:
     """Rows that could be seen at `at`, less what became true only later.
 
     Hidden: rows not yet known; end_time after `at`; and before an end is known the values that

@@ -21,10 +21,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 Kind = Literal["items", "yes_no", "text"]
 
@@ -86,18 +85,27 @@ _FENCE = re.compile(r"\s*(?:```|~~~)[\w-]*\s*$")
 
 _NOUN = r"(?:answers?|results?|predictions?|outputs?)"
 _HEADING = re.compile(
-    rf"[\s*_`#>]*(?:(?:so|thus|therefore|hence),?\s)?\s*(?:(?:my|the|our)\s)?\s*(?:final\s)?\s*"
+    r"[\s*_`#>]*(?:(?:so|thus|therefore|hence),?\s+)?(?:(?:my|the|our)\s+)?(?:final\s+)?"
     rf"(?:{_NOUN}(?:\s?\([^()]*\))?[*_`]*(?:\s(?:is|are))?\s?:|(?:answer|prediction)\sis\s)"
-    rf"[*_`]*(?P<rest>.*)$",
+    r"[*_`]*(?P<rest>.*)$",
     re.IGNORECASE,
 )
-_BARE_HEADING = re.compile(rf"\s*(?:#+[\s*_]*|[*_]*final\s){_NOUN}[\s*_#]*$", re.IGNORECASE)
-_FINAL_HEADING = re.compile(rf"\s*#+[\s*_]*final\s{_NOUN}[\s*_#]*$", re.IGNORECASE)
+_BARE_HEADING = re.compile(
+    rf"[\s*_]*(?:#+[\s*_]*(?:final\s)?|final\s){_NOUN}[\s*_#]*$", re.IGNORECASE
+)
 
-_BULLET = re.compile(r"\s*(?:[-*+]\s+|[•–—‣◦▪·]\s*)(?=\S)")
+_BULLET = re.compile(r"\s*(?:[-*+]\s+|[\u2022\u2013\u2014\u2023\u25e6\u25aa\xb7]\s*)(?=\S)")
 _NUMBER = re.compile(r"\s*(?:\(\d{1,3}\)\s*|\d{1,3}[.)]\s+|\d{1,2}\.(?=[^\W\d]))(?=\S)")
 _LETTER = re.compile(r"\s*\(?([A-Za-z])[.)]\s+(?=\S)")
-_WRAPS = (("**", "**"), ("__", "__"), ("*", "*"), ("_", "_"), ("`", "`"), ('"', '"'), ("“", "”"))
+_WRAPS = (
+    ("**", "**"),
+    ("__", "__"),
+    ("*", "*"),
+    ("_", "_"),
+    ("`", "`"),
+    ('"', '"'),
+    ("\u201c", "\u201d"),
+)
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 
 _REFUSAL = re.compile(
@@ -111,7 +119,7 @@ _REFUSAL = re.compile(
 
 _SAID = re.compile(r"[\W_]*(yes|no)(?![\w'])", re.IGNORECASE)
 _ALONE = re.compile(r"[\W_]*(yes|no)[\W_]*$", re.IGNORECASE)
-_GOES_ON = re.compile(r"[*_`\"')\]]*(?:$|\s*[^\w\s/|'-]|\s*\n|\s*-+\s|\s+(?:as|because|due|given"
+_GOES_ON = re.compile(r"[*_`\"')\]]*+(?:$|\s*[^\w\s/|'-]|\s*\n|\s*-+\s|\s+(?:as|because|due|given"
                       r"|since|and|or|but)\b)", re.IGNORECASE)  # fmt: skip
 _HEDGE = re.compile(r"[\W_]*(?:(?:and|or|but|maybe|also|then)\b[\W_]*)*(yes|no)(?![\w'])", re.I)
 _INLINE = re.compile(r"\banswer\s*(?:is|:|=|would be)", re.IGNORECASE)
@@ -200,8 +208,6 @@ def parse_frame(
     status str (rows at "error" stay so: no answer was given). Out, added or replaced: status str,
     items list[str] (null for `yes_no`), answer bool (null but for `yes_no`), reasoning str.
     """
-    import polars as pl
-
     # A loop over outputs: reading free text is Python work, at some ten microseconds each.
     blank = [None] * outputs.height
     columns = (
@@ -274,7 +280,7 @@ def _after_heading(lines: list[str]) -> list[str]:
 
 def _refuses(lines: list[str]) -> bool:
     """Whether the answer as a whole is a refusal: no list follows the excuse."""
-    if not lines or not _REFUSAL.match(lines[0].replace("’", "'")):
+    if not lines or not _REFUSAL.match(lines[0].replace("\u2019", "'")):
         return False
     return sum(_mark_end(line) > 0 for line in lines) < 2
 
@@ -300,7 +306,7 @@ def _items(lines: list[str], known: frozenset[str]) -> list[str]:
     items = []
     for line, end, is_name in zip(lines, ends, named, strict=True):
         introduces = line.rstrip("*_ ").endswith(":") and len(lines) > 1
-        if not is_name and ((listed and not end) or (introduces and not end)):
+        if not is_name and ((listed and not end) or introduces):
             continue
         items.append(line if is_name else _name(line[end:].removesuffix(separator), known))
     return [item for item in items if any(map(str.isalnum, item))]
@@ -349,30 +355,25 @@ def _known_parts(line: str, known: frozenset[str]) -> list[str]:
 
 def _yes_no(lines: list[str]) -> bool | None:
     """What the lines say, None where nothing or both."""
-    text = "\n".join(lines).replace("’", "'")
-    said = {_first_word(text)}
+    lines = [line[_mark_end(line) :] for line in lines]
+    text = "\n".join(lines).replace("\u2019", "'")
+    said = _first_words(text)
     if lines and (last := _ALONE.match(lines[-1])):
-        said.add(last[1].lower())
-    said -= {None}
+        said = said | {last[1].lower()}
     if not said and (inline := list(_INLINE.finditer(text))):
-        said = {_first_word(text[inline[-1].end() :])} - {None}
+        said = _first_words(text[inline[-1].end() :])
     return said == {"yes"} if len(said) == 1 else None
 
 
-def _first_word(text: str) -> str | None:
-    """A yes or no that opens the text and stands for itself."""
+def _first_words(text: str) -> set[str]:
+    """The yes or no that opens the text and stands alone; both where the next takes it back."""
     found = _SAID.match(text)
     if not found:
-        return None
+        return set()
     word, rest = found[1].lower(), text[found.end() :]
-    closed = rest.lstrip("*_`\"')]")
-    if closed.startswith(("/", "|")) or re.match(r"-\w", closed):
-        return None
-    if word == "no" and not _GOES_ON.match(rest):
-        return None
+    if re.match(r"[*_`\"')\]]*(?:[/|]|-\w)", rest) or (word == "no" and not _GOES_ON.match(rest)):
+        return set()
     other = _HEDGE.match(rest)
-    if other and other[1].lower() != word:
-        after = rest[other.end() :]
-        if other[1].lower() == "yes" or _GOES_ON.match(after):
-            return None
-    return word
+    if other and (other[1].lower() == "yes" or _GOES_ON.match(rest, other.end())):
+        return {word, other[1].lower()}
+    return {word}

@@ -12,7 +12,7 @@ import polars as pl
 
 from ehrlich.base.hashing import stable_hash
 from ehrlich.cohorts.decision import answered, decision_anchors
-from ehrlich.cohorts.risk import labelled, risk_anchors
+from ehrlich.cohorts.risk import labelled, risk_anchors, still_at_risk
 from ehrlich.cohorts.scene import SUBJECT, Scene
 from ehrlich.cohorts.task import Context, Task
 from ehrlich.cohorts.windows import back_from_anchor, context_of, forward_from_anchor
@@ -44,10 +44,15 @@ def cases_of(scene: Scene, task: Task) -> Built:
     )
     dropped = Counter(anchored.dropped)
     cases = _with_context(anchored.cases, scene, task)
+    if task.kind == "risk" and task.context.forward:
+        # Only now is it known how far the context reaches.
+        cases = still_at_risk(cases, scene, task, dropped)
     cases = _kept(cases, task.context, dropped)
     cases = (
         answered(cases, scene, task) if task.kind == "decision" else labelled(cases, scene, task)
     )
+    if task.context.forward:
+        cases = _at_last_event(cases, scene.events)
     if task.kind == "decision":
         cases = _drop(cases, pl.col("answer").list.len() == 0, "no answer", dropped)
         if task.answer is not None and task.answer.fewer_than is not None:
@@ -71,7 +76,7 @@ def _with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame
             hours=context.hours if context.since == "window" else None,
             same_encounter=context.same_encounter,
         )
-    return _with_admission(_with_discharge_note(cases, scene), scene)
+    return _with_admission(_with_discharge_note(cases, scene), scene, task)
 
 
 def _compat_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
@@ -119,14 +124,24 @@ def _drop(cases: pl.DataFrame, bad: pl.Expr, reason: str, dropped: Counter[str])
     return kept
 
 
-def _with_admission(cases: pl.DataFrame, scene: Scene) -> pl.DataFrame:
-    """admission_event: that of the case's encounter, if it could be seen."""
+def _with_admission(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+    """admission_event: that of the case's encounter, if it could be seen and is not the question.
+
+    A task that hides admissions hides this one too: where it stands, an ED visit led to it.
+    """
     events = scene.events.filter(pl.col("table") == "admissions").drop_nulls("encounter_id")
     first = events.group_by(SUBJECT, "encounter_id").agg(
         pl.col("event").min().alias("admission_event"), pl.col("visible_from").min().alias("_seen")
     )
     joined = cases.join(first, on=[SUBJECT, "encounter_id"], how="left", maintain_order="left")
     seen = pl.col("_seen") <= pl.col("prediction_time")
+    if scene.source.policy == "compat":
+        # The released code shows the admission that it has come past when it reaches the anchor.
+        seen = pl.col("admission_event") <= pl.col("anchor_event")
+    if task.kind == "decision":
+        seen &= pl.col("admission_event") < pl.col("anchor_event")
+    if "admissions" in task.context.hide:
+        seen = pl.lit(value=False)
     event = pl.when(seen).then(pl.col("admission_event"))
     return joined.with_columns(event.alias("admission_event")).drop("_seen")
 

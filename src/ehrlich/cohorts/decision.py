@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from ehrlich.cohorts.scene import SUBJECT, Scene, values_of
-from ehrlich.cohorts.task import Task
-from ehrlich.cohorts.windows import FOREVER, Groups, in_view, microseconds
+from ehrlich.cohorts.task import Policy, Task
+from ehrlich.cohorts.windows import FOREVER, Groups, Ranks, in_view, microseconds
 
 JUST_BEFORE = pl.duration(microseconds=1)
 
@@ -80,7 +81,13 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     values_of_anchor = values.select(SUBJECT, pl.col(own).alias("_own"), "value").unique()
     items = (
         numbered.select(
-            "_case", SUBJECT, "encounter_id", "prediction_time", pl.col(ours).alias("_own")
+            "_case",
+            SUBJECT,
+            "encounter_id",
+            "prediction_time",
+            "context_first",
+            "context_last",
+            pl.col(ours).alias("_own"),
         )
         .join(values_of_anchor, on=[SUBJECT, "_own"])
         .sort("_case", "value")
@@ -88,7 +95,7 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     seen = (
         pl.lit(False)
         if task.answer.column in ("table", "text_value")
-        else _seen(items, values, task)
+        else _seen(items, values, task, scene.source.policy)
     )
     listed = (
         items.with_columns(_seen=seen)
@@ -104,14 +111,27 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     )
 
 
-def _seen(items: pl.DataFrame, values: pl.DataFrame, task: Task) -> pl.Series:
+def _seen(items: pl.DataFrame, values: pl.DataFrame, task: Task, policy: Policy) -> pl.Series:
     """Whether each case's item stood in its context: some row of it was in view."""
-    keys = [SUBJECT, "encounter_id", "_item"] if task.context.same_encounter else [SUBJECT, "_item"]
     lowered = pl.col("value").str.to_lowercase().alias("_item")
     left, right = values.drop_nulls("time").with_columns(lowered), items.with_columns(lowered)
+    if policy == "compat":
+        return _in_events(left, right)
+    keys = [SUBJECT, "encounter_id", "_item"] if task.context.same_encounter else [SUBJECT, "_item"]
     on = microseconds(left["seen_from"])
     at = microseconds(right["prediction_time"])
     hours = task.context.hours if task.context.since == "window" and not task.anchor.once else None
     width = FOREVER if hours is None else int(hours * 3_600_000_000)
-    off = (microseconds(left["time"]) + width).clip(max=FOREVER)
+    # A row leaves the window with its event.
+    off = (microseconds(left["start"]) + width).clip(max=FOREVER)
     return pl.Series(in_view(Groups.of(left, right, keys), on=on, off=off, at=at) > 0)
+
+
+def _in_events(left: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
+    """Whether an event from context_first to context_last holds the item."""
+    groups = Groups.of(left, right, [SUBJECT, "_item"])
+    held = Ranks(groups.left, left["event"].to_numpy().astype(np.int64))
+    first, last = (
+        right[name].to_numpy().astype(np.int64) for name in ("context_first", "context_last")
+    )
+    return pl.Series(held.up_to(groups.right, last) > held.up_to(groups.right, first - 1))

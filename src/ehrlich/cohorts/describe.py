@@ -54,9 +54,9 @@ which drugs); a **risk** task asks for yes or no, and is scored by the probabili
 case is asked at one fixed time, and shows only what was known then. `ehrlich tasks show TASK`
 prints a section of this page; a file of your own adds a task (`ehrlich cases --tasks FOLDER`).
 
-"As released" says how the code published with EHR-R1 defines the task where it differs: that is the
-suite `ehr_bench_compat`. Whatever the task, its contexts show results at the time of the draw, final
-durations and statuses from the start, and notes and dates without an hour at 00:00 of their day.
+"As released" says how the code published with EHR-R1 defines the task where it differs: that is
+the suite `ehr_bench_compat`. Whatever the task, its contexts show results at the time of the draw,
+final durations and statuses from the start, and notes and dates without an hour at 00:00.
 """
 
 
@@ -266,10 +266,19 @@ def _differences(task: Task) -> Iterator[str]:
             hidden = _hidden_rows(context)
             yield f"hides only {hidden}" if hidden else "hides nothing"
         yield from _limits(context)
-    if task.at_risk and not old.at_risk:
-        yield "asked of everyone, also of those who had died or left"
+    if old.at_risk != task.at_risk:
+        yield _asked_of_whom(old)
     if old.label is not None and old.label != task.label:
         yield f"yes if the patient {outcome(old.label, old)}"
+
+
+def _asked_of_whom(task: Task) -> str:
+    if not task.at_risk:
+        return "asked of everyone, also of those who had died or left"
+    then = "at the last event in view" if task.context.forward else "then"
+    kind = task.anchor.episode or "hospital"
+    who = [STILL_THERE[kind] if c == "in_episode" else AT_RISK[c] for c in task.at_risk]
+    return f"asked of those who are {_listed(who)} {then}"
 
 
 def _forward(task: Task) -> str:
@@ -305,7 +314,7 @@ def list_text(tasks: Mapping[str, Task], headline: Collection[str]) -> str:
 def show_text(task: Task) -> str:
     """`ehrlich tasks show`: everything about one task, in plain text."""
     width = max(len(line.heading) for line in lines_of(task))
-    parts = [f"{task.title}  [{task.task}, {task.kind}, version {task.version}]", ""]
+    parts = [task.title, f"{task.task}: {task.kind} task, version {task.version}", ""]
     parts += [textwrap.fill(task.description, WIDTH), ""]
     for line in lines_of(task):
         lead = f"{line.heading + ':':<{width + 2}}"

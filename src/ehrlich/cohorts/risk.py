@@ -26,13 +26,21 @@ def risk_anchors(scene: Scene, task: Task) -> Anchored:
     cases = cases.with_columns(
         prediction_time=_prediction_time(task), context_start=pl.col("start")
     )
+    if not task.context.forward:
+        cases = still_at_risk(cases, scene, task, dropped)
+    return Anchored(cases.rename({"event": "anchor_event"}), dropped)
+
+
+def still_at_risk(
+    cases: pl.DataFrame, scene: Scene, task: Task, dropped: Counter[str]
+) -> pl.DataFrame:
+    """`cases` without those not at risk at prediction_time, which are added to `dropped`."""
     for condition in task.at_risk:
         bad, reason = _not_at_risk(condition)
         if condition == "not_in_icu":
             cases = _with_icu(cases, scene)
         cases = _drop(cases, bad, reason, dropped)
-    kept = cases.rename({"event": "anchor_event"})
-    return Anchored(kept.drop("_icu_in", "_icu_out", strict=False), dropped)
+    return cases.drop("_icu_in", strict=False)
 
 
 def _anchored_episodes(scene: Scene, task: Task) -> pl.DataFrame:

@@ -167,7 +167,7 @@ def events_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def values_of(rows: pl.DataFrame, source: Source, column: str) -> pl.DataFrame:
-    """subject_id, event, time, seen_from, encounter_id, value: each named value of a column.
+    """subject_id, event, time, start (of the event), seen_from, encounter_id, value: each value.
 
     `rows` are of one or more tables; several names in one item stand on lines of their own.
     """
@@ -183,7 +183,7 @@ def values_of(rows: pl.DataFrame, source: Source, column: str) -> pl.DataFrame:
     lines = value.str.split("\n") if column != "text_value" else pl.concat_list(value)
     return (
         rows.select(
-            SUBJECT, "event", "time", "encounter_id",
+            SUBJECT, "event", "time", "encounter_id", start=pl.col("time").first().over(KEY),
             seen_from=pl.max_horizontal("time", "avail_time"), value=lines,
         )
         .explode("value").with_columns(pl.col("value").str.strip_chars())

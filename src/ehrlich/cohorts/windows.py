@@ -8,6 +8,7 @@ so no case is ever laid against an event.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,23 +87,17 @@ def context_of(
     the context begins with each case's own time (else it is worked out). `events`: of `events_of`,
     those that may be shown. The window is (prediction_time - hours, prediction_time].
     """
-    keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
     events = events.drop_nulls("start")
-    groups = Groups.of(events, cases, keys)
     at = microseconds(cases["prediction_time"])
-    start = microseconds(events["start"])
-    own_start = "context_start" in cases.columns
-    since = microseconds(cases["context_start"]) if own_start else at - _width(hours)
-    places = Ranks(groups.left, start)
-    # With an own start the context holds that moment; a window does not hold its far end.
-    first = places.place(groups.right, since - (1 if own_start else 0))
-    after = places.place(groups.right, at)
-    if own_start:
-        seen = _seen_between(first, after, microseconds(events["visible_from"])[places.order], at)
+    window = window_of(cases, events, hours=hours, same_encounter=same_encounter)
+    first, after, order = window.first, window.after, window.order
+    if "context_start" in cases.columns:
+        visible_from = microseconds(events["visible_from"])[order]
+        seen = _seen_between(first, after, visible_from, at)
     else:
-        off = np.minimum(start + _width(hours), FOREVER)
-        seen = in_view(groups, on=microseconds(events["visible_from"]), off=off, at=at)
-    numbers = events["event"].to_numpy()[places.order]
+        off = np.minimum(microseconds(events["start"]) + _width(hours), FOREVER)
+        seen = in_view(window.groups, on=microseconds(events["visible_from"]), off=off, at=at)
+    numbers = events["event"].to_numpy()[order]
     held = after > first
     pick = (
         numbers[np.where(held, place, 0)] if len(numbers) else np.zeros(len(at))
@@ -111,12 +106,48 @@ def context_of(
     low, high = (
         pl.Series(values.astype(np.uint32)).scatter(np.flatnonzero(~held), None) for values in pick
     )
-    begin = pl.Series(since).cast(pl.Datetime("us"))
+    begin = pl.Series(window.since).cast(pl.Datetime("us"))
     return cases.with_columns(
         pl.Series("context_events", np.where(held, seen, 0), dtype=pl.Int64),
         low.alias("context_first"), high.alias("context_last"),
-        begin.scatter(np.flatnonzero(since <= -FOREVER // 2), None).alias("context_start"),
+        begin.scatter(np.flatnonzero(window.since <= -FOREVER // 2), None).alias("context_start"),
     )  # fmt: skip
+
+
+class Window(NamedTuple):
+    """Of each case the places [first, after) in `order`, which sorts the events it may show."""
+
+    groups: Groups
+    order: Index
+    first: Index
+    after: Index
+    since: Index
+
+
+def window_of(
+    cases: pl.DataFrame, events: pl.DataFrame, *, hours: float | None, same_encounter: bool
+) -> Window:
+    """The events (with a start) that begin in each case's window, known by then or not.
+
+    As for `context_of`; with an own context_start the window holds that moment, and one of
+    `hours` does not hold its far end.
+    """
+    keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
+    groups = Groups.of(events, cases, keys)
+    at = microseconds(cases["prediction_time"])
+    own_start = "context_start" in cases.columns
+    since = microseconds(cases["context_start"]) if own_start else at - _width(hours)
+    places = Ranks(groups.left, microseconds(events["start"]))
+    first = places.place(groups.right, since - (1 if own_start else 0))
+    return Window(groups, places.order, first, places.place(groups.right, at), since)
+
+
+def spread(first: Index, after: Index) -> tuple[Index, Index]:
+    """(which range, number) for every number of every range [first, after)."""
+    lengths = np.maximum(after - first, 0)
+    owner = np.repeat(np.arange(len(first)), lengths)
+    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return owner, first[owner] + offset
 
 
 def _width(hours: float | None) -> int:
@@ -125,10 +156,8 @@ def _width(hours: float | None) -> int:
 
 def _seen_between(first: Index, after: Index, visible_from: Index, at: Index) -> Index:
     """How many of the places first..after-1 could be seen at `at`; lays out each place once."""
-    lengths = np.maximum(after - first, 0)
-    case = np.repeat(np.arange(len(first)), lengths)
-    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    seen = visible_from[first[case] + offset] <= at[case]
+    case, place = spread(first, after)
+    seen = visible_from[place] <= at[case]
     return np.bincount(case, weights=seen, minlength=len(first)).astype(np.int64)
 
 

@@ -43,6 +43,7 @@ class Arrays:
     readmit: Floats
     comorbid: Floats  # C x C, probability of the second given the first
     odds: Floats  # C x C, log odds of the first given the second
+    replaces: Bools  # C x C: nobody with the first has the second
     lab_effect: Floats  # C x L, SDs at severity 3
     lab_share: Floats  # C x L
     vital_effect: Floats
@@ -66,9 +67,11 @@ def load_arrays(folder: Path | None = None) -> Arrays:
     vital_effect, vital_share = _effects(conditions, "vitals", list(book.vitals))
     comorbid = np.zeros((len(keys), len(keys)))
     odds = np.zeros((len(keys), len(keys)))
+    replaces = np.zeros((len(keys), len(keys)), bool)
     for row, condition in enumerate(conditions):
         for other, p in condition.comorbid.items():
             comorbid[row, at[other]] = p
+        replaces[row, [at[other] for other in condition.replaces]] = True
         for other, ratio in condition.risk_factors.items():
             odds[row, at[other]] = np.log(max(ratio, 1e-3))
     return Arrays(
@@ -90,6 +93,7 @@ def load_arrays(folder: Path | None = None) -> Arrays:
         readmit=np.array([c.readmit_30d for c in conditions], float),
         comorbid=comorbid,
         odds=odds,
+        replaces=replaces,
         lab_effect=lab_effect,
         lab_share=lab_share,
         vital_effect=vital_effect,

@@ -26,7 +26,7 @@ from ehrlich.charts.hospital.records.emergency import emergency_records
 from ehrlich.charts.hospital.records.frames import Tables
 from ehrlich.charts.hospital.records.given import given_records
 from ehrlich.charts.hospital.records.infusions import infusion_records
-from ehrlich.charts.hospital.records.lab_values import effects_of
+from ehrlich.charts.hospital.records.lab_values import effects_of, linked_vitals
 from ehrlich.charts.hospital.records.labs import lab_records
 from ehrlich.charts.hospital.records.orders import order_records
 from ehrlich.charts.hospital.records.radiology import exams_done, radiology_records
@@ -92,11 +92,12 @@ def block_tables(job: BlockJob) -> tuple[Scene, Stays, Tables, np.random.Generat
     arrays = load_arrays(job.textbook)
     scene = build_scene(arrays, job.number, n=job.subjects, rng=rng)
     tables, stays = stay_records(scene, rng)
-    vitals = effects_of(scene, arrays.vital_effect, share=arrays.vital_share, rng=rng)
+    seen = arrays.vital_effect, arrays.vital_share
+    vitals = effects_of(scene, seen, linked=linked_vitals(arrays), spread=0.6, rng=rng)
     drugs = medication(scene, rng)
     exams = exams_done(scene, rng)
     done = procedures_done(scene, rng)
-    labs, draws = lab_records(scene, rng)
+    labs, draws = lab_records(scene, drugs.home, rng=rng)
     ordered, links = order_records(scene, drugs.orders, others=(draws, exams[:3]), rng=rng)
     tables |= {"hosp/labevents": labs, "hosp/microbiologyevents": culture_records(scene, rng)}
     tables |= ordered | given_records(scene, drugs, links=links, rng=rng)

@@ -14,6 +14,14 @@ from ehrlich.base.config import Model
 Probability = float
 
 
+class LabFinding(Model):
+    """A lab moves by `size` standard deviations at severity 3, in a share `p` of patients."""
+
+    direction: Literal["high", "low"]
+    size: float = Field(gt=0)
+    p: Probability = Field(default=1.0, ge=0, le=1)
+
+
 class Lab(Model):
     """A laboratory test. `label` and `itemid` are those of d_labitems; refer to it by `key`."""
 
@@ -79,7 +87,10 @@ class IcuItem(Model):
 
 
 class Drug(Model):
-    """A drug as the pharmacy knows it. `icu_item`: the inputevents item when it is infused."""
+    """A drug as the pharmacy knows it. `icu_item`: the inputevents item when it is infused.
+
+    `labs`: how it moves laboratory values of those who take it at home (the size of their own).
+    """
 
     key: str
     name: str
@@ -98,6 +109,23 @@ class Drug(Model):
     pyxis: bool = False
     home: bool = False
     proc_type: str = "Unit Dose"
+    labs: dict[str, LabFinding] = {}
+
+
+class DrugGroup(Model):
+    """Classes of drugs of which a person gets one at a time."""
+
+    key: str
+    classes: tuple[str, ...] = Field(min_length=1)
+
+
+class Allergy(Model):
+    """An allergy as it is recorded, the share of people who have it, and what it rules out."""
+
+    key: str
+    name: str
+    share: Probability = Field(ge=0, le=1)
+    classes: tuple[str, ...] = ()
 
 
 class IcdTitle(Model):

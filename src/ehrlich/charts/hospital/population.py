@@ -194,7 +194,16 @@ def _with_comorbidities(
     )
     have = before | ((rng.random(p.shape) < p) & arrays.chronic)
     have[np.arange(len(condition)), condition] &= False
-    return np.asarray(have)
+    return np.asarray(_compatible(arrays, condition, have))
+
+
+def _compatible(arrays: Arrays, condition: Ints, have: Bools) -> Bools:
+    """Old diseases without those that a later stage, or what brings them now, rules out."""
+    for row in np.flatnonzero(arrays.replaces.any(axis=1)):
+        here = have[:, row] & ~arrays.replaces[row, condition]
+        have[:, row] = here
+        have[here] &= ~arrays.replaces[row]
+    return have
 
 
 def _encounters(

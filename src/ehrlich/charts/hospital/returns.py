@@ -52,6 +52,7 @@ def next_conditions(
     sex = np.where(female[:, None], arrays.female, 1 - arrays.female)
     score = np.log(arrays.weight + 1e-12) - 0.5 * z**2 - np.log(arrays.age_sd) + np.log(sex + 1e-12)
     score = score + chronic.astype(float) @ arrays.odds.T
+    score = np.where(chronic @ arrays.replaces, -np.inf, score)
     score = score + np.where(
         (why == PLANNED)[:, None], np.log(arrays.elective + 0.02), np.log(1.02 - arrays.elective)
     )

@@ -24,6 +24,8 @@ from ehrlich.base.store import (
 )
 from ehrlich.charts.hospital.block import TABLES, TRUTH, BlockJob, write_block
 from ehrlich.charts.hospital.layout import SHARED
+from ehrlich.charts.hospital.maps import FOLDER as MAPS
+from ehrlich.charts.hospital.maps import drug_classes
 from ehrlich.charts.hospital.scene import BLOCK
 from ehrlich.charts.hospital.shared import shared_tables
 from ehrlich.charts.hospital.textbook import TEXTBOOK, load_textbook
@@ -37,6 +39,8 @@ No row of these files describes a person. Everything was drawn at random from a 
 conditions and a hidden Markov course; the layout is that of MIMIC-IV 3.1 (hosp, icu), MIMIC-IV-ED
 2.2 and MIMIC-IV-Note 2.2. For research and teaching on software only: no figure in here may guide
 the care of anybody.
+
+`maps/` gives the drugs' classes in plain words (they are not ATC); `ehrlich read` finds them there.
 
 `truth/` holds what no chart shows: the conditions behind each encounter, and the exact risk of
 each outcome at each hour. It is there to measure models against and is read by no reader.
@@ -82,6 +86,9 @@ def run(config: HospitalConfig, out: Path) -> Manifest:
         write_table(out / f"{name}.csv.gz", name, parts=(job.path(name) for job in jobs))
     for name in TRUTH:
         join_parquet(out / f"{name}.parquet", [job.path(name) for job in jobs])
+    for name, frame in drug_classes(book).items():
+        with write_aside(out / MAPS / f"{name}.csv") as aside:
+            frame.write_csv(aside)
     with write_aside(out / "README.md") as aside:
         aside.write_text(README, encoding="utf-8")
     shutil.rmtree(out / PARTS)

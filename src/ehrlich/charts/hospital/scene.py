@@ -73,6 +73,7 @@ class Scene:
     place: Ints
     ready: Bools
     appearance: Floats
+    old_severity: Floats  # subjects x conditions: how far each disease has gone, if it is had
     problems: Problems
     places: Spells  # kind: place, one row a change of place
     supports: tuple[Spells, Spells, Spells]  # ventilation, vasopressor, renal replacement
@@ -149,6 +150,7 @@ def build_scene(arrays: Arrays, number: int, *, n: int, rng: np.random.Generator
         place=place,
         ready=ready,
         appearance=_appearance(severity, hours_from, rng),
+        old_severity=_old_severity(arrays, n, rng),
         problems=_problems(arrays, encounters, path, rng),
         places=_places(path, encounters, ends),
         supports=(_NO_SPELLS, _NO_SPELLS, _NO_SPELLS),
@@ -217,15 +219,23 @@ def _appearance(severity: Ints, hours_from: Ints, rng: np.random.Generator) -> F
     return np.asarray(np.clip(severity + offset[encounter] + wave, 0.0, 5.5))
 
 
+def _old_severity(arrays: Arrays, n: int, rng: np.random.Generator) -> Floats:
+    """Severity of every disease in every subject, for those it does not bring to hospital."""
+    z = rng.normal(size=(n, len(arrays.keys)))
+    return np.asarray(np.clip(arrays.severity_mean + arrays.severity_sd * z, 0.5, LEVELS - 1))
+
+
 def _problems(
     arrays: Arrays, encounters: Encounters, path: Path, rng: np.random.Generator
 ) -> Problems:
     n = len(encounters.subject)
     who, disease = np.nonzero(encounters.chronic)
     started, started_with, onset = _complications(arrays, encounters, path, rng)
-    known = encounters.chronic[started, started_with] | (
+    had = encounters.chronic[started]
+    known = had[np.arange(len(started)), started_with] | (
         encounters.condition[started] == started_with
     )
+    known |= (had & arrays.replaces[:, started_with].T).any(axis=1)
     fresh = ~known
     started, started_with, onset = started[fresh], started_with[fresh], onset[fresh]
     _, first = np.unique(started * len(arrays.keys) + started_with, return_index=True)

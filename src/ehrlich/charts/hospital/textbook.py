@@ -19,12 +19,15 @@ from pydantic import Field
 from ehrlich.base.config import Location, Model, load_yaml, validate
 from ehrlich.base.errors import ConfigError
 from ehrlich.charts.hospital.catalog import (
+    Allergy,
     Antibiotic,
     Drug,
+    DrugGroup,
     Exam,
     IcdTitle,
     IcuItem,
     Lab,
+    LabFinding,
     Organism,
     Places,
     Probability,
@@ -34,14 +37,6 @@ from ehrlich.charts.hospital.catalog import (
 
 TEXTBOOK = Path(__file__).parent / "textbook"
 ItemT = TypeVar("ItemT", bound=Model)
-
-
-class LabFinding(Model):
-    """A lab moves by `size` standard deviations at severity 3, in a share `p` of patients."""
-
-    direction: Literal["high", "low"]
-    size: float = Field(gt=0)
-    p: Probability = Field(default=1.0, ge=0, le=1)
 
 
 class VitalFinding(Model):
@@ -68,15 +63,20 @@ class ImagingFinding(Model):
     p: Probability = Field(default=1.0, ge=0, le=1)
 
 
+Phrase = str | tuple[str, ...]  # words for one patient; several are alternatives
+
+
 class Findings(Model):
-    """What a condition looks like."""
+    """What a condition looks like; `some_`: what only a minority has."""
 
     labs: dict[str, LabFinding] = {}
     vitals: dict[str, VitalFinding] = {}
     organisms: tuple[OrganismFinding, ...] = ()
     imaging: tuple[ImagingFinding, ...] = ()
-    symptoms: tuple[str, ...] = ()
-    exam: tuple[str, ...] = ()
+    symptoms: tuple[Phrase, ...] = ()
+    exam: tuple[Phrase, ...] = ()
+    some_symptoms: tuple[Phrase, ...] = ()
+    some_exam: tuple[Phrase, ...] = ()
 
 
 class Treatment(Model):
@@ -173,6 +173,8 @@ class Condition(Model):
     procedures: tuple[Procedure, ...] = ()
     icu: IcuCare = IcuCare()
     discharge_drugs: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()  # conditions that nobody has beside this one
+    avoid_drugs: tuple[str, ...] = ()  # home drugs held (acute) or not taken (chronic)
     readmit_30d: Probability = Field(default=0.1, ge=0, le=1)
     sources: tuple[str, ...] = ()
 
@@ -186,6 +188,8 @@ class Textbook:
     vitals: Mapping[str, Vital]
     icu_items: Mapping[str, IcuItem]
     drugs: Mapping[str, Drug]
+    drug_groups: Mapping[str, DrugGroup]
+    allergies: Mapping[str, Allergy]
     organisms: Mapping[str, Organism]
     antibiotics: Mapping[str, Antibiotic]
     specimens: Mapping[str, Specimen]
@@ -219,6 +223,8 @@ def load_textbook(folder: Path | None = None) -> Textbook:
         vitals=_by_key(Vital, catalog / "vitals.yaml"),
         icu_items=_by_key(IcuItem, catalog / "icu_items.yaml"),
         drugs=_by_key(Drug, catalog / "drugs.yaml"),
+        drug_groups=_by_key(DrugGroup, catalog / "drug_groups.yaml"),
+        allergies=_by_key(Allergy, catalog / "allergies.yaml"),
         organisms=organisms,
         antibiotics=antibiotics,
         specimens=_by_key(Specimen, catalog / "specimens.yaml"),
@@ -294,6 +300,10 @@ def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
         _known(
             [drug.icu_item] if drug.icu_item else [], book.icu_items, "ICU item", f"drug {drug.key}"
         )
+        _known(drug.labs, book.labs, "lab", f"drug {drug.key}")
+    classes = {drug.drug_class for drug in book.drugs.values()}
+    for group in (*book.drug_groups.values(), *book.allergies.values()):
+        _known(group.classes, classes, "drug class", group.key)
     for standing in book.places.standing_drugs:
         _known(
             [standing.drug, *standing.not_with], book.drugs, "drug", "places.yaml, standing_drugs"
@@ -315,8 +325,9 @@ def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
 def _references(book: Textbook, of: Condition) -> list[tuple[str, Iterable[str], Iterable[str]]]:
     """(kind, the names a condition uses, the names there are)."""
     seen = of.findings
-    drugs = [*(t.drug for t in of.treatments), *of.discharge_drugs]
-    others = [*of.comorbid, *of.risk_factors, *(c.condition for c in of.complications)]
+    drugs = [*(t.drug for t in of.treatments), *of.discharge_drugs, *of.avoid_drugs]
+    others = [*of.comorbid, *of.risk_factors, *of.replaces]
+    others += [c.condition for c in of.complications]
     return [
         ("lab", seen.labs, book.labs),
         ("vital sign", seen.vitals, book.vitals),

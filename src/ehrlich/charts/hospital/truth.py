@@ -26,7 +26,7 @@ from ehrlich.charts.hospital.returns import (
     RETURN_DAYS,
     RETURN_MEAN_D,
 )
-from ehrlich.charts.hospital.scene import ROLES, Scene
+from ehrlich.charts.hospital.scene import COMORBID, ROLES, Scene
 
 PLACES = ("", "ED", "ward", "ICU")
 STAY_DAYS, DEATH_DAYS, ICU_DAYS = (3, 7), (1, 2, 3, 7, 14), (7, 14)
@@ -64,7 +64,11 @@ def _encounters(scene: Scene) -> pl.DataFrame:
             "condition": picked(scene.arrays.keys, problems.condition),
             "role": picked(ROLES, problems.role),
             "onset": times(problems.onset_s),
-            "severity": scene.severity[scene.hour_row(who, problems.onset_s)].astype(np.int8),
+            "severity": np.where(
+                problems.role == COMORBID,
+                np.round(scene.old_severity[scene.encounters.subject[who], problems.condition]),
+                scene.severity[scene.hour_row(who, problems.onset_s)],
+            ).astype(np.int8),
         }
     )
 

@@ -158,7 +158,7 @@ def _has_empty_line(text: bytes) -> bool:
     return text.startswith((b"\n", b"\r\n")) or b"\n\n" in text or b"\n\r\n" in text
 
 
-def parse_block(text: bytes, table: SourceTable, header: Header) -> Parsed:
+def parse_block(text: bytes, table: SourceTable, *, header: Header) -> Parsed:
     """Typed rows of a block; what could not be read is counted by reason."""
     dropped: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
@@ -259,7 +259,7 @@ def _as_utf8(text: bytes, unreadable: Counter[str]) -> bytes:
 
 
 def read_parquet_blocks(
-    path: Path, table: SourceTable, header: Header, *, rows: int = 400_000
+    path: Path, table: SourceTable, *, header: Header, rows: int = 400_000
 ) -> Iterator[Parsed]:
     """The same as `parse_block` gives, from a parquet file."""
     import pyarrow.parquet as pq

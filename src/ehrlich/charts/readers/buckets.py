@@ -103,7 +103,7 @@ class Shard:
 
 
 def plan_shards(
-    rows: npt.NDArray[np.int64], names: tuple[str, ...], target_rows: int
+    rows: npt.NDArray[np.int64], names: tuple[str, ...], *, target_rows: int
 ) -> list[Shard]:
     """Shards of about `target_rows`, even within a split; none for an empty split."""
     shards: list[Shard] = []

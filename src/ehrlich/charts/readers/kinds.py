@@ -41,6 +41,9 @@ from ehrlich.charts.readers.shard import REFERENCES, ShardJob, build_shard
 from ehrlich.charts.readers.source import Source, find_source, own_manifest
 from ehrlich.charts.readers.values import POLARS_TYPES
 
+# Maps that come with a source are used where the user names none.
+MAPS = "maps"
+
 
 def find_reading(config: ReadConfig, root: Path) -> Reading:
     """The source under `root` as its dictionary reads it. Raises DataError, ConfigError."""
@@ -98,12 +101,14 @@ class TableReading:
 
     def __post_init__(self) -> None:
         self.data_use = self.source.data_use
+        beside = self.source.root / MAPS
+        self.maps = self.config.maps or (beside if beside.is_dir() else None)
         splits = self.config.splits
         self.buckets = read_splits(splits) if splits else Buckets(self.config.salt)
         self.coverage: dict[str, int | None] = {}
 
     def settings(self) -> dict[str, Any]:
-        maps = self.config.maps
+        maps = self.maps
         return {
             "dictionary": self.source.dictionary.model_dump(mode="json"),
             "version": self.source.version,
@@ -121,7 +126,7 @@ class TableReading:
         return {name: [file] for name, file in self.source.files.items() if file.table.subject}
 
     def prepare(self, spill: Path) -> None:
-        builtin = reference_tables(self.config.maps)
+        builtin = reference_tables(self.maps)
         for name, lookup in self.source.dictionary.lookups.items():
             if lookup.subject:
                 continue
@@ -158,7 +163,9 @@ class TableReading:
             "derived": {name: rows for name, rows in sorted(made.items()) if name not in sources},
             "not_in_a_chart": {name: _count(path) for name, path in self.source.ignored.items()},
             "oddities": {
-                name: dict(found) for name in made if (found := dropped_in(built, name, "oddities"))
+                name: dict(found)
+                for name in made
+                if (found := dropped_in(built, name, kind="oddities"))
             },
             "reference_rows": self.coverage,
             "filled_fields": _filled(built),
@@ -222,10 +229,11 @@ def _totals(
 def _reference(file: SourceFile) -> pl.DataFrame:
     """A reference table, whole; one without rows has its columns all the same."""
     if file.path.suffix == ".parquet":
-        parts = [p.rows for p in read_parquet_blocks(file.path, file.table, file.header)]
+        parts = [p.rows for p in read_parquet_blocks(file.path, file.table, header=file.header)]
     else:
         parts = [
-            parse_block(block, file.table, file.header).rows for block in read_blocks(file.path)
+            parse_block(block, file.table, header=file.header).rows
+            for block in read_blocks(file.path)
         ]
     empty = {name: POLARS_TYPES[kind] for name, kind in file.table.kinds.items()}
     return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
@@ -251,7 +259,7 @@ class MedsReading:
     def _data_use(self) -> DataUse:
         """An ehrlich timeline keeps its tag; else the dictionary's."""
         source = self.source
-        made = own_manifest(source.root, "read", [file.path for file in source.files])
+        made = own_manifest(source.root, "read", paths=[file.path for file in source.files])
         return DataUse(made["data_use"]) if made else source.dictionary.data_use.default
 
     def settings(self) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def build_meds_shard(job: MedsJob) -> dict[str, Any]:
     tally_path = job.spill / "shards" / f"{job.shard.split}-{job.shard.number}.json"
     if tally_path.is_file():
         return dict(read_json(tally_path))
-    rows = read_bucket_range(job.spill / MEDS, job.shard.low, job.shard.high)
+    rows = read_bucket_range(job.spill / MEDS, job.shard.low, high=job.shard.high)
     assert rows is not None
     known = rows.drop_nulls("code")
     framed = _with_tables(known, job)
@@ -295,13 +295,15 @@ def _finite(number: pl.Expr) -> pl.Expr:
 
 def _with_encounters(rows: pl.DataFrame, layout: MedsLayout) -> pl.DataFrame:
     if layout.encounters:
-        rows = fill_ids(rows, spans_of(rows, layout.encounters, "encounter_id"), "encounter_id")
+        rows = fill_ids(
+            rows, spans_of(rows, layout.encounters, column="encounter_id"), column="encounter_id"
+        )
     for pair in layout.stays:
-        rows = fill_ids(rows, spans_of(rows, pair, "stay_id"), "stay_id")
+        rows = fill_ids(rows, spans_of(rows, pair, column="stay_id"), column="stay_id")
     return rows
 
 
-def spans_of(rows: pl.DataFrame, pair: Pair, column: str) -> pl.DataFrame:
+def spans_of(rows: pl.DataFrame, pair: Pair, *, column: str) -> pl.DataFrame:
     """subject_id, start, end, `column`: each start code until the first end code after it.
 
     A start without an end lasts until the next start, or the subject's last row. The id is the

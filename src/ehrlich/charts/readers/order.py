@@ -111,7 +111,7 @@ def _gap_starts(times: Index, run_starts: Index) -> Index:
     return np.asarray(at[np.concatenate(found)])
 
 
-def fill_ids(rows: pl.DataFrame, spans: pl.DataFrame, column: str) -> pl.DataFrame:
+def fill_ids(rows: pl.DataFrame, spans: pl.DataFrame, *, column: str) -> pl.DataFrame:
     """`rows` whose missing `column` (an encounter or stay) is that of the span around their time.
 
     `spans`: subject_id, start, end, `column`. Of several around a time the latest begun counts.

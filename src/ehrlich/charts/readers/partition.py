@@ -108,7 +108,7 @@ class Partition:
     only: npt.NDArray[np.int64] | None = None
 
 
-def partition_table(files: Sequence[SourceFile], settings: Partition, bar: Bar) -> Tally:
+def partition_table(files: Sequence[SourceFile], settings: Partition, *, bar: Bar) -> Tally:
     """Lay one table into its spill folder, or read its tally where that is done already."""
     folder = settings.spill / files[0].table.name
     splits = len(settings.buckets.names)
@@ -141,7 +141,9 @@ def _tasks(file: SourceFile, folder: Path, settings: Partition) -> Iterator[Task
     """One piece of work a block, with its share of the file's bytes on disk."""
     size = file.path.stat().st_size
     if file.path.suffix == ".parquet":
-        for number, parsed in enumerate(read_parquet_blocks(file.path, file.table, file.header)):
+        for number, parsed in enumerate(
+            read_parquet_blocks(file.path, file.table, header=file.header)
+        ):
             target = folder / f"{file.index}-{number}.parquet"
             yield _laying(parsed, target, settings), 0.0
         return
@@ -155,7 +157,7 @@ def _tasks(file: SourceFile, folder: Path, settings: Partition) -> Iterator[Task
 def _text_task(
     file: SourceFile, text: bytes, target: Path, settings: Partition
 ) -> Callable[[], Laid]:
-    return lambda: _lay(parse_block(text, file.table, file.header), target, settings)
+    return lambda: _lay(parse_block(text, file.table, header=file.header), target, settings)
 
 
 def _laying(parsed: Parsed, target: Path, settings: Partition) -> Callable[[], Laid]:
@@ -211,7 +213,7 @@ def _finished(waiting: dict[Future[Laid], float], bar: Bar) -> Iterator[Laid]:
         yield future.result()
 
 
-def read_bucket_range(folder: Path, low: int, high: int) -> pl.DataFrame | None:
+def read_bucket_range(folder: Path, low: int, *, high: int) -> pl.DataFrame | None:
     """Rows of buckets low ≤ b < high of one spilled table, each subject's in source order, or None.
 
     `_row` counts from 1 through all blocks of a file; above it stands the place of the file.

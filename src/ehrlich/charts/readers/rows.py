@@ -37,7 +37,7 @@ class Recipe:
     policy: Policy
 
 
-def measure(rows: pl.DataFrame, recipe: Recipe, linked: Mapping[str, pl.DataFrame]) -> Measured:
+def measure(rows: pl.DataFrame, recipe: Recipe, *, linked: Mapping[str, pl.DataFrame]) -> Measured:
     """Measurements of `rows`; a row without a usable time is dropped and counted.
 
     `linked`: table → its rows, for each link of the table; a table that is absent gives nulls.
@@ -50,7 +50,7 @@ def measure(rows: pl.DataFrame, recipe: Recipe, linked: Mapping[str, pl.DataFram
     for column, width in table.digits.items():
         rows = rows.with_columns(full_digits(column, width))
     for name, link in table.links.items():
-        rows = attach(rows, name, link, linked.get(link.table))
+        rows = attach(rows, name, link=link, other=linked.get(link.table))
     framed = rows.select(_columns(rows, recipe))
     return _timed(framed, recipe, dropped, oddities)
 
@@ -77,7 +77,9 @@ def full_digits(column: str, width: int) -> pl.Expr:
     return pl.when(code.str.contains(r"^0*$")).then(None).otherwise(digits).alias(column)
 
 
-def attach(rows: pl.DataFrame, name: str, link: Link, other: pl.DataFrame | None) -> pl.DataFrame:
+def attach(
+    rows: pl.DataFrame, name: str, *, link: Link, other: pl.DataFrame | None
+) -> pl.DataFrame:
     """`rows` with the link's columns as `link.column`, null where nothing is found."""
     names = {column: f"{name}.{column}" for column in link.columns}
     if other is None or not set(link.by.values()) <= set(rows.columns):
@@ -237,7 +239,7 @@ def _rule_time(rule: Time, rows: pl.DataFrame, policy: Policy) -> pl.Expr:
     return pl.coalesce(_time(part, rows, policy) for part in rule.first)
 
 
-def span_bounds(rows: pl.DataFrame, start: Time, end: Time) -> tuple[pl.Expr, pl.Expr]:
+def span_bounds(rows: pl.DataFrame, start: Time, *, end: Time) -> tuple[pl.Expr, pl.Expr]:
     """The two rules as expressions over `rows`."""
     return _time(start, rows, "strict"), _time(end, rows, "strict")
 

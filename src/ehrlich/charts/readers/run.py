@@ -42,6 +42,7 @@ class ReadConfig:
     """Settings of `ehrlich read`. Workers, memory, resume and quiet do not change results.
 
     - dictionary: a shipped name, a file, or `auto` (from what the folder holds).
+    - maps: folder of the user's ATC and CCS tables; else `maps/` in the source, if it is there.
     - splits: a subject_splits.parquet to keep; else the dataset's own, else a salted hash of
       subject_id (80/10/10).
     - limit: only that many subjects, the first by that hash.
@@ -125,7 +126,7 @@ def read_source(config: ReadConfig, root: Path, out: Path) -> Manifest:
     reading.prepare(spill)
     tallies = _partition(reading, config, root, spill)
     rows = np.sum([tally.bucket_rows for tally in tallies.values()], axis=0)
-    shards = plan_shards(rows, reading.buckets.names, config.shard_rows)
+    shards = plan_shards(rows, reading.buckets.names, target_rows=config.shard_rows)
     built = _build(reading, config, shards, out)
     reading.write_metadata(shards, out)
     counts = reading.counts(tallies, built)
@@ -174,7 +175,7 @@ def _partition(reading: Reading, config: ReadConfig, root: Path, spill: Path) ->
     tallies: dict[str, Tally] = {}
     with progress_bar(sum(sizes.values()), "Laying out", quiet=config.quiet) as bar:
         for name in sorted(tables, key=lambda name: (-sizes[name], name)):
-            tallies[name] = partition_table(tables[name], settings, bar)
+            tallies[name] = partition_table(tables[name], settings, bar=bar)
     if not any(tally.kept for tally in tallies.values()):
         raise DataError("no row could be read", where=str(root))
     return tallies
@@ -198,8 +199,12 @@ def _subjects(file: SourceFile) -> list[Any]:
     table = replace(file.table, kinds={})
     header = replace(file.header, wanted={SUBJECT: file.header.wanted[SUBJECT]})
     if file.path.suffix == ".parquet":
-        return [parsed.rows[SUBJECT] for parsed in read_parquet_blocks(file.path, table, header)]
-    return [parse_block(block, table, header).rows[SUBJECT] for block in read_blocks(file.path)]
+        return [
+            parsed.rows[SUBJECT] for parsed in read_parquet_blocks(file.path, table, header=header)
+        ]
+    return [
+        parse_block(block, table, header=header).rows[SUBJECT] for block in read_blocks(file.path)
+    ]
 
 
 def _build(
@@ -217,7 +222,9 @@ def _build(
     return [tallies[index] for index in range(len(jobs))]
 
 
-def dropped_in(built: Sequence[dict[str, Any]], table: str, kind: str = "dropped") -> Counter[str]:
+def dropped_in(
+    built: Sequence[dict[str, Any]], table: str, *, kind: str = "dropped"
+) -> Counter[str]:
     """Reasons of all shards for one table."""
     total: Counter[str] = Counter()
     for shard in built:

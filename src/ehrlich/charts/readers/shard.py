@@ -89,7 +89,7 @@ def _measure_tables(job: ShardJob) -> dict[str, Measured]:
             path = job.spill / REFERENCES / f"{name}.parquet"
             return _reference(path, path.stat().st_mtime_ns) if path.is_file() else None
         if name not in sources:
-            sources[name] = read_bucket_range(job.spill / name, job.shard.low, job.shard.high)
+            sources[name] = read_bucket_range(job.spill / name, job.shard.low, high=job.shard.high)
         return sources[name]
 
     measured: dict[str, Measured] = {}
@@ -101,7 +101,7 @@ def _measure_tables(job: ShardJob) -> dict[str, Measured]:
         table = dictionary.tables[name]
         found = {link.table: rows_of(link.table) for link in table.links.values()}
         linked = {key: frame for key, frame in found.items() if frame is not None}
-        measured[name] = measure(rows, Recipe(name, table, rank, job.policy), linked)
+        measured[name] = measure(rows, Recipe(name, table, rank, job.policy), linked=linked)
         if dictionary.source_of(name) == name and not _still_needed(job, name, order[rank + 1 :]):
             sources.pop(name, None)
     return measured
@@ -132,10 +132,10 @@ def _encounter_spans(job: ShardJob) -> pl.DataFrame | None:
     if rule is None or job.policy != "strict":
         return None
     folder = job.spill / job.dictionary.source_of(rule.table)
-    rows = read_bucket_range(folder, job.shard.low, job.shard.high)
+    rows = read_bucket_range(folder, job.shard.low, high=job.shard.high)
     if rows is None:
         return None
-    start, end = span_bounds(rows, rule.start, rule.end)
+    start, end = span_bounds(rows, rule.start, end=rule.end)
     return rows.select(
         SUBJECT,
         start.alias("start"),
@@ -164,7 +164,7 @@ def _assemble(job: ShardJob, measured: dict[str, Measured]) -> tuple[pl.DataFram
             lost[name] = count
     spans = _encounter_spans(job)
     if spans is not None:
-        rows = fill_ids(rows, spans, "encounter_id")
+        rows = fill_ids(rows, spans, column="encounter_id")
     return number_events(rows, split_gaps=job.policy == "strict"), lost
 
 

@@ -60,7 +60,7 @@ def find_source(root: Path, dictionary: Dictionary) -> Source:
         name: path for name in dictionary.ignored if (path := _find_any(root, dictionary, name))
     }
     return Source(
-        root, dictionary, files, ignored, missing, find_data_use(root, dictionary, files),
+        root, dictionary, files, ignored, missing, find_data_use(root, dictionary, files=files),
         find_version(dictionary, files), _unknown(root, files, ignored),
     )  # fmt: skip
 
@@ -98,9 +98,9 @@ def _unknown(root: Path, files: dict[str, SourceFile], ignored: dict[str, Path])
     return sorted(str(path.relative_to(root)) for path in others)
 
 
-def find_data_use(root: Path, dictionary: Dictionary, files: dict[str, SourceFile]) -> DataUse:
+def find_data_use(root: Path, dictionary: Dictionary, *, files: dict[str, SourceFile]) -> DataUse:
     """The source's tag: our own synthetic hospital, a known open extract, else the default."""
-    made = own_manifest(root, "hospital", [file.path for file in files.values()])
+    made = own_manifest(root, "hospital", paths=[file.path for file in files.values()])
     if made is not None and made.get("data_use") == DataUse.SYNTHETIC:
         return DataUse.SYNTHETIC
     rule = dictionary.data_use
@@ -110,7 +110,7 @@ def find_data_use(root: Path, dictionary: Dictionary, files: dict[str, SourceFil
     return rule.default
 
 
-def own_manifest(root: Path, step: str, paths: Sequence[Path]) -> dict[str, Any] | None:
+def own_manifest(root: Path, step: str, *, paths: Sequence[Path]) -> dict[str, Any] | None:
     """The folder's manifest, where our `step` wrote it and each path is the file that it lists.
 
     A manifest copied beside other records says nothing about them.

@@ -34,7 +34,7 @@ HEAD = ",".join(COLUMNS).encode() + b"\n"
 
 def parsed(text: bytes) -> Parsed:
     """A block's rows, after a check that its counts close."""
-    found = parse_block(text, TABLE, HEADER)
+    found = parse_block(text, TABLE, header=HEADER)
     assert found.records == found.rows.height + found.dropped.total()
     places = found.rows[ROW].to_list()
     assert places == sorted(set(places))
@@ -114,7 +114,7 @@ def test_records_are_counted_without_parsing(text: bytes, records: int) -> None:
     assert count_records(text) == records
     table = SourceTable("pairs", "hosp", {"note": Kind.TEXT}, True)
     header = Header(["subject_id", "note"], {"subject_id": "subject_id", "note": "note"})
-    assert (parse_block(text, table, header).records if text else 0) == records
+    assert (parse_block(text, table, header=header).records if text else 0) == records
 
 
 # --- rows that are wrong ----------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_a_header_may_be_spelled_otherwise(tmp_path: Path, head: bytes) -> None:
     path = write(tmp_path / "things.csv", head + b"1,a,2,2150-01-01,3\n")
     header = read_header(path, TABLE)
     (block,) = read_blocks(path)
-    rows = parse_block(block, TABLE, header).rows
+    rows = parse_block(block, TABLE, header=header).rows
     assert rows.row(0, named=True) == {
         "subject_id": 1, "note": "a", "amount": 2.0, "charttime": datetime(2150, 1, 1),
         "hadm_id": 3, ROW: 1,
@@ -232,7 +232,7 @@ def test_columns_may_stand_in_any_order_beside_others(tmp_path: Path) -> None:
         tmp_path / "t.csv", b"x,hadm_id,charttime,note,amount,y,subject_id\n0,3,,a,2,0,1\n"
     )
     (block,) = read_blocks(path)
-    rows = parse_block(block, TABLE, read_header(path, TABLE)).rows
+    rows = parse_block(block, TABLE, header=read_header(path, TABLE)).rows
     assert rows.select(COLUMNS).row(0) == (1, "a", 2.0, None, 3)
 
 

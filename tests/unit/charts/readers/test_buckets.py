@@ -91,7 +91,7 @@ def test_every_bucket_with_rows_is_in_one_shard(rows: list[tuple[int, int]], tar
     held = np.zeros(2 * PER_SPLIT, dtype=np.int64)
     for bucket, count in rows:
         held[bucket] += count
-    shards = plan_shards(held, ("train", "tuning"), target)
+    shards = plan_shards(held, ("train", "tuning"), target_rows=target)
     inside = np.zeros_like(held)
     for shard in shards:
         inside[shard.low : shard.high] += 1
@@ -107,11 +107,13 @@ def test_every_bucket_with_rows_is_in_one_shard(rows: list[tuple[int, int]], tar
 
 def test_shards_of_many_subjects_are_even() -> None:
     rows = np.random.default_rng(0).poisson(40, 2 * PER_SPLIT).astype(np.int64)
-    shards = plan_shards(rows, ("train", "tuning"), 20_000)
+    shards = plan_shards(rows, ("train", "tuning"), target_rows=20_000)
     sizes = [int(rows[shard.low : shard.high].sum()) for shard in shards]
     assert len(shards) == pytest.approx(rows.sum() / 20_000, abs=2)
     assert max(sizes) - min(sizes) < 0.05 * np.mean(sizes)
 
 
 def test_no_rows_make_no_shard() -> None:
-    assert plan_shards(np.zeros(3 * PER_SPLIT, dtype=np.int64), ("a", "b", "c"), 100) == []
+    assert (
+        plan_shards(np.zeros(3 * PER_SPLIT, dtype=np.int64), ("a", "b", "c"), target_rows=100) == []
+    )

@@ -108,7 +108,7 @@ def spans(*rows: tuple[int, float | None, float | None, int]) -> pl.DataFrame:
 
 
 def filled(held: pl.DataFrame, *minutes: float | None) -> list[int | None]:
-    return fill_ids(frame(*lab(*minutes)), held, "stay_id")["stay_id"].to_list()
+    return fill_ids(frame(*lab(*minutes)), held, column="stay_id")["stay_id"].to_list()
 
 
 def test_a_span_holds_both_its_ends() -> None:
@@ -129,4 +129,4 @@ def test_broken_spans_and_other_subjects_fill_nothing() -> None:
 
 def test_an_id_that_is_there_stays() -> None:
     rows = frame((1, 15, "labs", 1, 99), (1, 16, "labs", 1, None))
-    assert fill_ids(rows, spans((1, 10, 20, 7)), "stay_id")["stay_id"].to_list() == [99, 7]
+    assert fill_ids(rows, spans((1, 10, 20, 7)), column="stay_id")["stay_id"].to_list() == [99, 7]

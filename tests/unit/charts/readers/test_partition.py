@@ -57,7 +57,7 @@ def source(folder: Path, *, index: int = 0, form: str = "csv") -> SourceFile:
 
 def everything(spill: Path) -> pl.DataFrame:
     """All rows as the file has them; each subject's stand so already."""
-    rows = read_bucket_range(spill / "things", 0, 3 * 8192)
+    rows = read_bucket_range(spill / "things", 0, high=3 * 8192)
     assert rows is not None
     for _, own in rows.group_by(SUBJECT):
         assert own[ROW].is_sorted()
@@ -69,7 +69,7 @@ def test_every_row_lands_once_in_its_subjects_bucket(
     tmp_path: Path, bar: Bar, threads: int
 ) -> None:
     spill = tmp_path / "spill"
-    tally = partition_table([source(tmp_path)], Partition(spill, BUCKETS, threads), bar)
+    tally = partition_table([source(tmp_path)], Partition(spill, BUCKETS, threads), bar=bar)
     assert len(list((spill / "things").glob("*.parquet"))) > 10
     assert (tally.records, tally.kept) == (1000, 998)
     assert dict(tally.dropped) == {"wrong number of columns": 1, "no readable subject_id": 1}
@@ -80,7 +80,7 @@ def test_every_row_lands_once_in_its_subjects_bucket(
     # Numbered through all blocks, bad rows counted: traceable to the line of the file.
     assert rows[ROW].to_list() == [i + 1 for i in range(1000) if i not in (500, 900)]
     for low, high in ((0, 4000), (4000, 8192), (8192, 3 * 8192)):
-        part = read_bucket_range(spill / "things", low, high)
+        part = read_bucket_range(spill / "things", low, high=high)
         assert part is not None
         buckets = BUCKETS.of(rows[SUBJECT].to_numpy())
         assert part.sort(ROW).equals(rows.filter(pl.Series((buckets >= low) & (buckets < high))))
@@ -89,7 +89,7 @@ def test_every_row_lands_once_in_its_subjects_bucket(
 
 def test_rows_of_several_files_are_numbered_apart(tmp_path: Path, bar: Bar) -> None:
     files = [source(tmp_path), source(tmp_path, index=1, form="parquet")]
-    tally = partition_table(files, Partition(tmp_path / "spill", BUCKETS, 2), bar)
+    tally = partition_table(files, Partition(tmp_path / "spill", BUCKETS, 2), bar=bar)
     assert (tally.records, tally.kept) == (2000, 1998)
     rows = everything(tmp_path / "spill")
     second = rows.filter(pl.col("note").str.starts_with("1:"))
@@ -100,10 +100,10 @@ def test_rows_of_several_files_are_numbered_apart(tmp_path: Path, bar: Bar) -> N
 def test_a_table_that_is_done_is_not_read_again(tmp_path: Path, bar: Bar) -> None:
     file = source(tmp_path)
     settings = Partition(tmp_path / "spill", BUCKETS, 2)
-    before = partition_table([file], settings, bar)
+    before = partition_table([file], settings, bar=bar)
     held = everything(tmp_path / "spill")
     file.path.write_text("no longer what it was")
-    again = partition_table([file], settings, bar)
+    again = partition_table([file], settings, bar=bar)
     assert again.as_json() == before.as_json()
     assert (again.bucket_rows == before.bucket_rows).all()
     assert everything(tmp_path / "spill").equals(held)
@@ -111,16 +111,16 @@ def test_a_table_that_is_done_is_not_read_again(tmp_path: Path, bar: Bar) -> Non
 
 def test_a_table_that_was_left_half_done_is_laid_anew(tmp_path: Path, bar: Bar) -> None:
     settings = Partition(tmp_path / "spill", BUCKETS, 2)
-    partition_table([source(tmp_path)], settings, bar)
+    partition_table([source(tmp_path)], settings, bar=bar)
     folder = tmp_path / "spill" / "things"
     (folder / DONE).unlink()
     (folder / "0-77.parquet").write_bytes(b"half a block")
-    tally = partition_table([source(tmp_path)], settings, bar)
+    tally = partition_table([source(tmp_path)], settings, bar=bar)
     assert tally.kept == everything(tmp_path / "spill").height == 998
 
 
 def test_a_tally_survives_its_json(tmp_path: Path, bar: Bar) -> None:
-    tally = partition_table([source(tmp_path)], Partition(tmp_path / "s", BUCKETS, 1), bar)
+    tally = partition_table([source(tmp_path)], Partition(tmp_path / "s", BUCKETS, 1), bar=bar)
     again = Tally.from_json(json.loads(json.dumps(tally.as_json())), 3)
     assert again.as_json() == json.loads(json.dumps(tally.as_json())) | {
         "buckets": tally.as_json()["buckets"]
@@ -131,7 +131,7 @@ def test_a_tally_survives_its_json(tmp_path: Path, bar: Bar) -> None:
 def test_a_limit_keeps_whole_subjects_and_counts_the_rest(tmp_path: Path, bar: Bar) -> None:
     only = np.array([5, 42], dtype=np.int64)
     settings = Partition(tmp_path / "spill", BUCKETS, 2, only)
-    tally = partition_table([source(tmp_path)], settings, bar)
+    tally = partition_table([source(tmp_path)], settings, bar=bar)
     rows = everything(tmp_path / "spill")
     assert set(rows[SUBJECT]) == {5, 42}
     assert rows.height == sum(subject in (5, 42) for subject in SUBJECTS)
@@ -143,12 +143,12 @@ def test_a_table_without_rows_has_no_frame(tmp_path: Path, bar: Bar) -> None:
     path = tmp_path / "things.csv"
     path.write_text("subject_id,note\n")
     file = SourceFile(TABLE, path, read_header(path, TABLE))
-    tally = partition_table([file], Partition(tmp_path / "spill", BUCKETS, 2), bar)
+    tally = partition_table([file], Partition(tmp_path / "spill", BUCKETS, 2), bar=bar)
     assert (tally.records, tally.kept) == (0, 0)
-    assert read_bucket_range(tmp_path / "spill" / "things", 0, 8192) is None
+    assert read_bucket_range(tmp_path / "spill" / "things", 0, high=8192) is None
 
 
 def test_a_folder_name_is_no_pattern(tmp_path: Path, bar: Bar) -> None:
     spill = tmp_path / "a [1]*"
-    tally = partition_table([source(tmp_path)], Partition(spill, BUCKETS, 2), bar)
+    tally = partition_table([source(tmp_path)], Partition(spill, BUCKETS, 2), bar=bar)
     assert everything(spill).height == tally.kept

@@ -47,7 +47,7 @@ def made(
 ) -> Measured:
     base = {"heading": "Thing", "time": "charttime", "code": {"prefix": "THING"}}
     table = Table.model_validate(base | rules)
-    return measure(source, Recipe("things", table, 5, policy), linked or {})
+    return measure(source, Recipe("things", table, 5, policy), linked=linked or {})
 
 
 def times(
@@ -171,7 +171,7 @@ def test_a_link_takes_one_value_a_key(link: dict[str, Any], expected: list[str |
     rule = Link.model_validate(
         {"table": "detail", "by": {"key": "mine"}, "columns": ["value"]} | link
     )
-    found = attach(KEYED, "d", rule, DETAIL)
+    found = attach(KEYED, "d", link=rule, other=DETAIL)
     assert found["d.value"].to_list() == expected
     assert found.select(KEYED.columns).equals(KEYED)
 
@@ -179,14 +179,16 @@ def test_a_link_takes_one_value_a_key(link: dict[str, Any], expected: list[str |
 def test_a_link_may_rename_and_may_give_times() -> None:
     other = pl.DataFrame({"stay_id": [7, 8], "intime": [at(1), None]})
     link = Link.model_validate({"table": "stays", "by": ["stay_id"], "columns": {"came": "intime"}})
-    found = attach(rows(stay_id=[8, 7, 9]), "stay", link, other)
+    found = attach(rows(stay_id=[8, 7, 9]), "stay", link=link, other=other)
     assert found["stay.came"].to_list() == [None, at(1), None]
 
 
 def test_keys_of_other_types_meet() -> None:
     other = pl.DataFrame({"itemid": ["50912", "x"], "label": ["Creatinine", "none"]})
     link = Link.model_validate({"table": "items", "by": ["itemid"], "columns": ["label"]})
-    assert attach(rows(itemid=[50912]), "l", link, other)["l.label"].to_list() == ["Creatinine"]
+    assert attach(rows(itemid=[50912]), "l", link=link, other=other)["l.label"].to_list() == [
+        "Creatinine"
+    ]
 
 
 def test_case_may_be_ignored() -> None:
@@ -194,7 +196,7 @@ def test_case_may_be_ignored() -> None:
     link = Link.model_validate(
         {"table": "atc", "by": {"name": "drug"}, "columns": ["atc"], "ignore_case": True}
     )
-    found = attach(rows(drug=[" Aspirin", "aspirin 81", None]), "atc", link, other)
+    found = attach(rows(drug=[" Aspirin", "aspirin 81", None]), "atc", link=link, other=other)
     assert found["atc.atc"].to_list() == ["Antithrombotics", None, None]
     assert found["drug"].to_list() == [" Aspirin", "aspirin 81", None]
 

@@ -22,7 +22,7 @@ def read(path: Path, column: Any, kind: Kind) -> Parsed:
     """The column after a trip through a parquet file."""
     pq.write_table(pa.table({"subject_id": pa.array([1] * len(column)), "value": column}), path)
     table = SourceTable("things", "hosp", {"value": kind}, True)
-    (found,) = read_parquet_blocks(path, table, read_header(path, table))
+    (found,) = read_parquet_blocks(path, table, header=read_header(path, table))
     return found
 
 
@@ -112,7 +112,7 @@ def test_rows_are_numbered_within_a_batch_and_subjects_that_are_none_dropped(
     ids = pa.array(["1", None, "x", "4.0", "5"])
     pq.write_table(pa.table({"SUBJECT_ID": ids, "Value": pa.array([1, 2, 3, 4, 5])}), path)
     table = SourceTable("things", "hosp", {"value": Kind.TEXT}, True)
-    parts = list(read_parquet_blocks(path, table, read_header(path, table), rows=2))
+    parts = list(read_parquet_blocks(path, table, header=read_header(path, table), rows=2))
     rows = [part.rows.select(SUBJECT, "value", ROW).rows() for part in parts]
     assert rows == [[(1, "1", 1)], [(4, "4", 2)], [(5, "5", 1)]]
     assert [dict(part.dropped) for part in parts] == [

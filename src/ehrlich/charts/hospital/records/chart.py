@@ -183,14 +183,16 @@ def _pressures(
     scene: Scene, effects: Effects, clock: IcuTime, rng: np.random.Generator
 ) -> dict[str, Floats]:
     """Blood pressures of every hour that fit each other, by cuff and in the artery."""
-    asked = (clock.encounter, clock.second)
+    asked, n = (clock.encounter, clock.second), len(clock.encounter)
+    sbp = vital_values(scene, effects, asked=asked, key="sbp", rng=rng)
+    dbp = vital_values(scene, effects, asked=asked, key="dbp", rng=rng)
+    line = rng.normal(0, 4, scene.n)[clock.encounter]  # what this transducer shows more
     found: dict[str, Floats] = {}
-    for tail in ("", "_arterial"):
-        sbp = vital_values(scene, effects, asked=asked, key="sbp", rng=rng)
-        dbp = vital_values(scene, effects, asked=asked, key="dbp", rng=rng)
-        dbp = np.minimum(dbp, np.round(0.75 * sbp))
-        found |= {f"sbp{tail}": sbp, f"dbp{tail}": dbp}
-        found[f"map{tail}"] = np.round((sbp + 2 * dbp) / 3 + rng.normal(0, 1.5, len(sbp)))
+    for tail, more, less in (("", 0.0, 0.0), ("_arterial", line + rng.normal(0, 4, n), 3.0)):
+        upper = np.round(np.maximum(sbp + more, 45))
+        lower = np.round(np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper))
+        found |= {f"sbp{tail}": upper, f"dbp{tail}": lower}
+        found[f"map{tail}"] = np.round((upper + 2 * lower) / 3 + rng.normal(0, 0.8, n))
     return found
 
 

@@ -6,26 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ehrlich.charts.hospital.arrays import LEVELS, Ints
+from ehrlich.charts.hospital.arrays import LEVELS, Bools, Floats, Ints
 from ehrlich.charts.hospital.catalog import StandingDrug
 from ehrlich.charts.hospital.course import HOUR_S, ICU
+from ehrlich.charts.hospital.records.choices import (
+    allergies_of,
+    avoided,
+    groups_of,
+    home_groups_of,
+    one_of_each,
+    ruled_out,
+)
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, Scene
 from ehrlich.charts.hospital.textbook import Treatment
 
 HOME_CONTINUED = 0.88
-# One of each is enough for one problem: what is chosen first stays.
-BETA_LACTAMS = ("cephalosporin", "penicillin", "aminopenicillin", "carbapenem", "penicillinase")
-ONE_OF = (
-    "fluoroquinolone",
-    "macrolide",
-    "loop diuretic",
-    "beta blocker",
-    "statin",
-    "ACE",
-    "anticoagulant",
-    "antiplatelet, P2Y12",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,7 @@ class HomeDrugs:
     encounter: Ints
     drug: Ints
     condition: Ints
+    held: Bools  # not given while the acute problem lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +52,27 @@ class Medication:
     orders: DrugOrders
     ed_doses: DrugOrders  # given in the ED, before any admission
     home: HomeDrugs
+    allergies: Bools  # subjects x allergies
+    never: Bools  # encounters x drugs: what an allergy forbids
 
 
 def medication(scene: Scene, rng: np.random.Generator) -> Medication:
     """Orders of inpatients, doses of the ED, and home drugs."""
     reached = _first_reached(scene)
-    home = _home_drugs(scene, rng)
+    allergies = allergies_of(scene, rng)
+    never = ruled_out(scene, allergies)
+    home = _home_drugs(scene, never, rng)
     treated = _treatments(scene, reached, rng)
-    standing = _standing(scene, treated, rng)
+    treated, rank = _allowed(scene, treated, never, rng.random(len(treated[0])))
     continued = _continued(scene, home, rng)
-    everything = [treated, continued, *standing]
-    columns = [np.concatenate(c) for c in zip(*everything, strict=True)]
-    return Medication(_inpatient(scene, columns, rng), _ed_doses(scene, treated), home)
+    standing = _standing(scene, _joined([treated, continued]), rng)
+    columns = _joined([treated, continued, *standing])
+    # What is acute comes before what was taken at home, and that before what any stay brings.
+    later = np.full(len(columns[0]) - len(rank) - len(continued[0]), 2.0)
+    rank = np.concatenate([rank, np.full(len(continued[0]), 1.0), later])
+    columns, _ = _allowed(scene, columns, never, rank)
+    orders = _inpatient(scene, columns, rng)
+    return Medication(orders, _ed_doses(scene, treated), home, allergies, never)
 
 
 Columns = tuple[Ints, Ints, Ints, Ints, Ints]  # encounter, drug, condition, start, stop
@@ -101,29 +107,16 @@ def _treatments(scene: Scene, reached: Ints, rng: np.random.Generator) -> Column
             if treatment.drug not in supported:
                 what = (row, drugs[treatment.drug], treatment)
                 parts.append(_treated(scene, mine, what, reached, rng))
-    return _without_rivals(scene, _joined(parts), rng)
+    return _joined(parts)
 
 
-def _without_rivals(scene: Scene, columns: Columns, rng: np.random.Generator) -> Columns:
-    """Drops second choices: two beta-lactams for one pneumonia, two statins, and so on."""
-    groups = [_group(d.drug_class) for d in scene.arrays.book.drugs.values()]
-    names = list(dict.fromkeys(groups))
-    group = np.array([names.index(g) for g in groups])[columns[1]]
-    grouped = np.array([bool(g) for g in groups])[columns[1]]
-    order = rng.permutation(len(group))
-    key = columns[0][order] * len(names) + group[order]
-    _, first = np.unique(key, return_index=True)
-    chosen = ~grouped
-    chosen[order[first]] = True
-    kept = np.flatnonzero(chosen)
-    return columns[0][kept], columns[1][kept], columns[2][kept], columns[3][kept], columns[4][kept]
-
-
-def _group(drug_class: str) -> str:
-    """Name of the group of which one is enough, or nothing."""
-    if drug_class.startswith(BETA_LACTAMS):
-        return "beta-lactam"
-    return next((word for word in ONE_OF if drug_class.startswith(word)), "")
+def _allowed(scene: Scene, columns: Columns, never: Bools, rank: Floats) -> tuple[Columns, Floats]:
+    """Orders without what an allergy forbids and without second choices, and their ranks."""
+    fine = np.flatnonzero(~never[columns[0], columns[1]])
+    who, drug, condition, start, stop = (c[fine] for c in columns)
+    group = groups_of(scene.arrays.book)[drug]
+    kept = one_of_each(who, group, rank=rank[fine])
+    return (who[kept], drug[kept], condition[kept], start[kept], stop[kept]), rank[fine][kept]
 
 
 def _treated(
@@ -156,8 +149,10 @@ def _joined(parts: list[Columns]) -> Columns:
     return (first, rest[0], rest[1], rest[2], rest[3])
 
 
-def _home_drugs(scene: Scene, rng: np.random.Generator) -> HomeDrugs:
+def _home_drugs(scene: Scene, never: Bools, rng: np.random.Generator) -> HomeDrugs:
     """Each chronic disease's home treatment; a person takes the same drugs at every visit."""
+    forbidden, held = avoided(scene)
+    preference = rng.random((len(scene.subject_id), len(scene.arrays.book.drugs)))
     book = scene.arrays.book
     drugs = {key: row for row, key in enumerate(book.drugs)}
     who: list[Ints] = []
@@ -176,12 +171,19 @@ def _home_drugs(scene: Scene, rng: np.random.Generator) -> HomeDrugs:
     none = [np.zeros(0, np.int64)]
     pair = np.concatenate(who or none) * len(drugs) + np.concatenate(what or none)
     pair, first = np.unique(pair, return_index=True)
-    return HomeDrugs(pair // len(drugs), pair % len(drugs), np.concatenate(why or none)[first])
+    encounter, drug = pair // len(drugs), pair % len(drugs)
+    fine = np.flatnonzero(~(never | forbidden)[encounter, drug])
+    rank = preference[scene.encounters.subject[encounter], drug]
+    group = home_groups_of(book)[drug]
+    kept = fine[one_of_each(encounter[fine], group[fine], rank=rank[fine])]
+    reason = np.concatenate(why or none)[first]
+    return HomeDrugs(encounter[kept], drug[kept], reason[kept], held[encounter[kept], drug[kept]])
 
 
 def _continued(scene: Scene, home: HomeDrugs, rng: np.random.Generator) -> Columns:
     """Home drugs that go on in hospital."""
     keep = (rng.random(len(home.encounter)) < HOME_CONTINUED) & scene.admitted[home.encounter]
+    keep &= ~home.held
     who, drug = home.encounter[keep], home.drug[keep]
     start = scene.admit_s[who] + 60 * rng.integers(30, 400, len(who))
     return who, drug, np.full(len(who), -1), start, scene.left_s[who] + DAY_S
@@ -221,7 +223,7 @@ def _occasions(scene: Scene, standing: StandingDrug) -> tuple[Ints, Ints, Ints]:
     return rows, scene.admit_s[rows], scene.left_s[rows] + DAY_S
 
 
-def _inpatient(scene: Scene, columns: list[Ints], rng: np.random.Generator) -> DrugOrders:
+def _inpatient(scene: Scene, columns: Columns, rng: np.random.Generator) -> DrugOrders:
     """Orders inside hospital stays: starts rounded to the next hour, one order a drug at a time."""
     who, drug, condition, start, stop = columns
     book = list(scene.arrays.book.drugs.values())

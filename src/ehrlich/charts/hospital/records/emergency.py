@@ -25,18 +25,17 @@ def vital_values(
     shift = moved(
         effects, encounter, column=np.full(len(encounter), column), time_s=second, severity=severity
     )
-    shift = np.where(
-        np.abs(shift) > STRONG, np.sign(shift) * (STRONG + 0.4 * (np.abs(shift) - STRONG)), shift
-    )
-    person = rng.normal(0, 0.6, scene.n)[encounter]
-    value = vital.mean + vital.sd * (shift + person + rng.normal(0, 0.45, len(encounter)))
+    most = STRONG.get(key, 3.5)
+    over = np.sign(shift) * (most + 0.4 * (np.abs(shift) - most))
+    shift = np.where(np.abs(shift) > most, over, shift) + effects.person[encounter, column]
+    value = vital.mean + vital.sd * (shift + rng.normal(0, 0.45, len(encounter)))
     low, high = LIMITS.get(key, (0.0, 300.0))
     digits = 1 if key == "temperature" else 0
     return np.asarray(np.round(np.clip(value, low, high), digits))
 
 
 # Beyond this many SDs findings of several problems no longer add up.
-STRONG = 3.5
+STRONG = {"temperature": 6.0}
 LIMITS = {
     "heart_rate": (28.0, 205.0),
     "sbp": (52.0, 245.0),

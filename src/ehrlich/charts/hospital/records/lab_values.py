@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ehrlich.charts.hospital.arrays import Floats, Ints
+from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
+from ehrlich.charts.hospital.records.chemistry import (
+    LINKED,
+    POSSIBLE,
+    TWINS,
+    agreeing,
+    below,
+    whole_gap,
+)
+from ehrlich.charts.hospital.records.drugs import HomeDrugs
 from ehrlich.charts.hospital.scene import COMPLICATION, Scene
 
-CHRONIC_SHARE, LARGE = 0.45, 4.0
+# Beyond LARGE SDs findings hardly follow the severity of the moment; they all fade with recovery.
+LARGE, STEADY, CHRONIC_MOST = 4.0, 0.3, 12.0
+# Of several old diseases the strongest shows in full, the others add this share.
+ADDED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,30 +30,82 @@ class Effects:
 
     acute: Floats
     usual_dose: Floats  # at the principal condition's usual severity
+    first_dose: Floats  # as it showed on arrival
     chronic: Floats
+    person: Floats  # what is usual for this person at this time
     late: Floats  # one row a complication
     late_of: Ints  # its encounter
     late_from_s: Ints
 
 
-def effects_of(scene: Scene, effect: Floats, *, share: Floats, rng: np.random.Generator) -> Effects:
-    """Which findings each person shows, and by how much (SDs), for labs or vital signs."""
+def effects_of(
+    scene: Scene,
+    findings: tuple[Floats, Floats],
+    *,
+    linked: Ints | None = None,
+    spread: float,
+    rng: np.random.Generator,
+) -> Effects:
+    """Which findings each person shows, and by how much (SDs), for labs or vital signs.
+
+    `findings`: effect and share of every condition. `linked`: the column whose presence decides.
+    """
+    effect, share = findings
+    width = effect.shape[1]
+    link = np.arange(width) if linked is None else linked
     principal = scene.encounters.condition
-    acute = effect[principal] * (rng.random((scene.n, effect.shape[1])) < share[principal])
-    chronic = scene.encounters.chronic.astype(float) @ (effect * share) * CHRONIC_SHARE
+    acute = effect[principal] * (rng.random((scene.n, width))[:, link] < share[principal])
     problems = scene.problems
     late = np.flatnonzero(problems.role == COMPLICATION)
     what = problems.condition[late]
-    shown = effect[what] * (rng.random((len(late), effect.shape[1])) < share[what])
-    usual = dose(scene.arrays.severity_mean[principal])
+    shown = effect[what] * (rng.random((len(late), width))[:, link] < share[what])
     return Effects(
-        acute,
-        usual,
-        np.clip(chronic, -2.5, 2.5),
-        shown,
-        problems.encounter[late],
-        problems.onset_s[late],
+        acute=acute,
+        usual_dose=dose(scene.arrays.severity_mean[principal]),
+        first_dose=dose(scene.appearance[scene.hours_from[:-1]]),
+        chronic=_carried(scene, findings, link, rng),
+        person=rng.normal(0, spread, (scene.n, width)),
+        late=shown,
+        late_of=problems.encounter[late],
+        late_from_s=problems.onset_s[late],
     )
+
+
+def _carried(
+    scene: Scene, findings: tuple[Floats, Floats], link: Ints, rng: np.random.Generator
+) -> Floats:
+    """What old diseases do all the time (n x columns); a person shows the same at every visit."""
+    effect, share = findings
+    subject, had = scene.encounters.subject, scene.encounters.chronic
+    usual = scene.arrays.severity_mean
+    total = np.zeros((2, scene.n, effect.shape[1]))
+    most = np.zeros_like(total)
+    for row in np.flatnonzero(had.any(axis=0) & share.any(axis=1)):
+        rows = np.flatnonzero(had[:, row])
+        shows = rng.random((len(scene.subject_id), effect.shape[1]))[:, link] < share[row]
+        stage = np.clip(scene.old_severity[:, row] / usual[row], 0.6, 1.5)
+        size = (effect[row] * shows * stage[:, None])[subject[rows]]
+        for side, one in enumerate((np.maximum(size, 0), np.minimum(size, 0))):
+            total[side, rows] += one
+            most[side, rows] = np.where(
+                np.abs(one) > np.abs(most[side, rows]), one, most[side, rows]
+            )
+    return np.asarray((most + ADDED * (total - most)).sum(axis=0))
+
+
+def with_drugs(
+    scene: Scene, effects: Effects, *, home: HomeDrugs, rng: np.random.Generator
+) -> Effects:
+    """The same with what the drugs taken at home do: an anticoagulated person has a long PT."""
+    chronic, labs = effects.chronic.copy(), list(scene.arrays.book.labs)
+    for row, drug in enumerate(scene.arrays.book.drugs.values()):
+        for key, finding in drug.labs.items():
+            own = finding.size * rng.uniform(0.6, 1.4, len(scene.subject_id))
+            own = own * (rng.random(len(own)) < finding.p)
+            takes = home.encounter[home.drug == row]
+            sign = 1.0 if finding.direction == "high" else -1.0
+            chronic[takes, labs.index(key)] += sign * own[scene.encounters.subject[takes]]
+    return replace(effects, chronic=np.clip(chronic, -CHRONIC_MOST, CHRONIC_MOST))
 
 
 def dose(severity: Floats) -> Floats:
@@ -53,11 +117,8 @@ def moved(
     effects: Effects, encounter: Ints, *, column: Ints, time_s: Ints, severity: Floats
 ) -> Floats:
     """SDs by which the given measurements are moved."""
-    size = effects.acute[encounter, column]
-    usual = effects.usual_dose[encounter]
-    change = dose(severity) - usual
-    # Very large changes (a drink, a pregnancy) hardly follow the severity.
-    acute = size * (usual + np.where(np.abs(size) > LARGE, 0.3, 1.0) * change)
+    size, now = effects.acute[encounter, column], dose(severity)
+    acute = size * np.where(np.abs(size) > LARGE, _steady(effects, encounter, now), now)
     chronic = effects.chronic[encounter, column]
     # The same change from two causes does not double.
     same = acute * chronic > 0
@@ -75,116 +136,70 @@ def moved(
     return np.asarray(shift)
 
 
+def _steady(effects: Effects, encounter: Ints, now: Floats) -> Floats:
+    """Dose of a large finding: near the usual one on arrival, fading as the patient recovers."""
+    usual, first = effects.usual_dose[encounter], effects.first_dose[encounter]
+    change = np.where(
+        now > first, 1 + STEADY * (now - first) / (first + 0.1), (now + 0.1) / (first + 0.1)
+    )
+    return np.asarray((usual + STEADY * (first - usual)) * change)
+
+
+def lab_effects(scene: Scene, home: HomeDrugs, *, rng: np.random.Generator) -> Effects:
+    """Effects on the labs, of diseases and of home drugs."""
+    keys, arrays = list(scene.arrays.book.labs), scene.arrays
+    linked = _mapped(keys, LINKED)
+    found = effects_of(
+        scene, (arrays.lab_effect, arrays.lab_share), linked=linked, spread=0.3, rng=rng
+    )
+    return with_drugs(scene, found, home=home, rng=rng)
+
+
+def linked_vitals(arrays: Arrays) -> Ints:
+    """Columns whose presence decides for the others: the pressures go together."""
+    return _mapped(list(arrays.book.vitals), {"dbp": "sbp", "map": "sbp"})
+
+
+def _mapped(keys: list[str], to: dict[str, str]) -> Ints:
+    return np.array([keys.index(to.get(key, key)) for key in keys])
+
+
 def lab_values(
     scene: Scene,
     of: tuple[Ints, Ints, Ints],
     *,
-    rows: tuple[Ints, Ints],
+    rows: tuple[Ints, Ints, Ints],
+    effects: Effects,
     rng: np.random.Generator,
 ) -> Floats:
-    """Rounded values of `rows` (draw, lab); `of`: encounter, subject and second of each draw."""
-    draw, lab = rows
-    arrays, listed = scene.arrays, list(scene.arrays.book.labs.values())
-    effects = effects_of(scene, arrays.lab_effect, share=arrays.lab_share, rng=rng)
+    """Rounded values of `rows` (draw, lab, moment); `of`: encounter or -1, the encounter
+    whose diseases show, and the second of a draw."""
+    draw, lab, moment = rows
+    listed, keys = list(scene.arrays.book.labs.values()), list(scene.arrays.book.labs)
+    # The same substance in another tube: whole blood potassium and serum potassium.
+    column = _mapped(keys, TWINS)[lab]
     baseline = rng.normal(0, 0.45, (len(scene.subject_id), len(listed)))
-    person = rng.normal(0, 0.3, (scene.n, len(listed)))
-    encounter, subject, time_s = (column[draw] for column in of)
-    inside = encounter >= 0
-    known = np.where(inside, encounter, 0)
+    encounter, known, time_s = (c[draw] for c in of)
     severity = scene.appearance[scene.hour_row(known, time_s)]
-    shift = moved(effects, known, column=lab, time_s=time_s, severity=severity) + person[known, lab]
-    z = baseline[subject, lab] + np.where(inside, shift, 0.0) + rng.normal(0, 0.35, len(draw))
+    shift = moved(effects, known, column=column, time_s=time_s, severity=severity)
+    shift = np.where(encounter >= 0, shift, effects.chronic[known, column])
+    usual = baseline[scene.encounters.subject[known], column] + effects.person[known, column]
+    z = usual + shift + rng.normal(0, 0.35, len(draw))
+    value = agreeing(_within(scene.arrays, lab, z), moment, lab=lab, keys=keys)
+    scale = 10.0 ** np.array([x.decimals for x in listed])[lab]
+    return whole_gap(np.asarray(np.round(value * scale) / scale), moment, lab=lab, keys=keys)
+
+
+def _within(arrays: Arrays, lab: Ints, z: Floats) -> Floats:
+    """Values at so many SDs, within what a living patient can have."""
+    listed = list(arrays.book.labs.values())
     mean, sd = (np.array([getattr(x, name) for x in listed], float)[lab] for name in ("mean", "sd"))
-    log = np.array([x.log for x in listed])[lab]
+    log: Bools = np.array([x.log for x in listed])[lab]
     value = np.where(log, mean * np.exp(np.clip(z * sd, -8, 11)), mean + z * sd)
     floor = np.where(log, 0.0, np.maximum(mean - 7 * sd, 0.05 * np.abs(mean)))
     value = np.maximum(value, np.where(mean > 0, floor, -60.0))
     percent = np.array([x.unit == "%" for x in listed])[lab]
     value = np.where(percent, np.minimum(value, 100.0), value)
-    value = _consistent(value, draw, lab, list(arrays.book.labs))
     bounds = np.array([POSSIBLE.get(key, (-1e9, 1e9)) for key in arrays.book.labs])[lab]
-    soft = np.where(bounds[:, 1] > 3 * mean, _below(value, bounds[:, 1]), value)
-    value = np.clip(soft, bounds[:, 0], bounds[:, 1])
-    scale = 10.0 ** np.array([x.decimals for x in listed])[lab]
-    return np.asarray(np.round(value * scale) / scale)
-
-
-# What is compatible with a living patient.
-POSSIBLE = {
-    "glucose": (18.0, 1150.0),
-    "sodium": (102.0, 176.0),
-    "potassium": (1.8, 8.9),
-    "chloride": (65.0, 140.0),
-    "bicarbonate": (4.0, 48.0),
-    "creatinine": (0.2, 16.0),
-    "urea_nitrogen": (3.0, 190.0),
-    "pco2": (12.0, 120.0),
-    "hemoglobin": (4.0, 21.0),
-    "hba1c": (4.0, 15.8),
-    "crp": (0.1, 480.0),
-    "ethanol": (0.0, 560.0),
-    "ntprobnp": (5.0, 70_000.0),
-    "bilirubin_total": (0.1, 45.0),
-    "urine_glucose": (0.0, 1300.0),
-    "urine_ketone": (0.0, 160.0),
-    "d_dimer": (100.0, 24_000.0),
-    "ck": (10.0, 120_000.0),
-    "hcg": (0.0, 180_000.0),
-    "acetaminophen_level": (0.0, 420.0),
-    "esr": (1.0, 145.0),
-    "beta_hydroxybutyrate": (0.0, 14.0),
-    "ph": (6.85, 7.68),
-    "wbc": (0.1, 95.0),
-    "platelets": (5.0, 1300.0),
-    "lactate": (0.4, 20.0),
-    "albumin": (1.0, 5.6),
-    "calcium": (5.0, 16.0),
-    "magnesium": (0.7, 5.0),
-    "phosphate": (0.8, 12.0),
-}
-
-
-def _tamed(x: Floats) -> Floats:
-    """x at first, never more than 1."""
-    return np.asarray(np.log1p(x) / (1 + np.log1p(x)))
-
-
-def _below(value: Floats, most: Floats) -> Floats:
-    """Values that approach a maximum instead of piling up on it."""
-    knee = 0.7 * most
-    room = most - knee
-    excess = np.maximum(value - knee, 0) / np.maximum(room, 1e-9)
-    return np.asarray(np.where(value > knee, knee + room * _tamed(excess), value))
-
-
-# What the analyser computes from other results of the same tube.
-_DERIVED = (
-    ("hematocrit", ("hemoglobin",), lambda hb: 3.02 * hb),
-    ("rbc", ("hematocrit", "mcv"), lambda hct, mcv: 10 * hct / np.maximum(mcv, 50)),
-    ("mch", ("hemoglobin", "rbc"), lambda hb, rbc: 10 * hb / np.maximum(rbc, 0.5)),
-    ("mchc", ("hemoglobin", "hematocrit"), lambda hb, hct: 100 * hb / np.maximum(hct, 5)),
-    (
-        "anion_gap",
-        ("sodium", "chloride", "bicarbonate"),
-        lambda na, cl, co2: np.maximum(na - cl - co2, 3),
-    ),
-    ("inr", ("pt",), lambda pt: np.maximum(pt / 11.6, 0.8)),
-)
-
-
-def _consistent(value: Floats, draw: Ints, lab: Ints, keys: list[str]) -> Floats:
-    """Values with derived results recomputed where all their parts were measured."""
-    at = {key: row for row, key in enumerate(keys)}
-    count = int(draw[-1]) + 1 if len(draw) else 0
-    for target, sources, formula in _DERIVED:
-        if target not in at or any(s not in at for s in sources):
-            continue
-        where = np.full((1 + len(sources), count), -1)
-        for line, key in enumerate((target, *sources)):
-            mine = lab == at[key]
-            where[line, draw[mine]] = np.flatnonzero(mine)
-        complete = np.flatnonzero((where >= 0).all(axis=0))
-        value[where[0, complete]] = formula(
-            *(value[where[1 + i, complete]] for i in range(len(sources)))
-        )
-    return value
+    soft = np.where(bounds[:, 1] > 3 * mean, below(value, bounds[:, 1]), value)
+    return np.asarray(np.clip(soft, bounds[:, 0], bounds[:, 1]))

@@ -10,7 +10,8 @@ import polars as pl
 from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
 from ehrlich.charts.hospital.course import HOUR_S, ICU
 from ehrlich.charts.hospital.records.frames import ids, picked, providers, table, times
-from ehrlich.charts.hospital.records.lab_values import lab_values
+from ehrlich.charts.hospital.records.drugs import HomeDrugs
+from ehrlich.charts.hospital.records.lab_values import lab_effects, lab_values
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, Scene, every, scrambled
 
@@ -32,6 +33,7 @@ class Draws:
     """One row a tube: whose (encounter; subject for outpatients), when, which test, how urgent."""
 
     encounter: Ints
+    about: Ints  # the encounter, or for an outpatient the next one: whose old diseases show
     subject: Ints
     time_s: Ints
     test: Ints  # row of `tests_of`
@@ -44,10 +46,12 @@ def tests_of(arrays: Arrays) -> tuple[str, ...]:
     return (*panels, *(key for key in arrays.book.labs if key not in panels))
 
 
-def lab_records(scene: Scene, rng: np.random.Generator) -> tuple[pl.DataFrame, Draws]:
+def lab_records(
+    scene: Scene, home: HomeDrugs, *, rng: np.random.Generator
+) -> tuple[pl.DataFrame, Draws]:
     """labevents, and the draws behind it (orders are written for them)."""
     draws = _draws(scene, rng)
-    rows = _results(scene, draws, rng)
+    rows = _results(scene, draws, home, rng)
     return rows, draws
 
 
@@ -58,7 +62,7 @@ def _draws(scene: Scene, rng: np.random.Generator) -> Draws:
         *_icu_draws(scene, rng),
         _outpatient_draws(scene, rng),
     ]
-    encounter, subject, time_s, test, priority = (
+    encounter, about, subject, time_s, test, priority = (
         np.concatenate(c) for c in zip(*parts, strict=True)
     )
     inside = (encounter < 0) | (time_s < scene.left_s[encounter])
@@ -68,15 +72,16 @@ def _draws(scene: Scene, rng: np.random.Generator) -> Draws:
     columns = (subject, time_s, test)
     same[1:] = np.logical_and.reduce([c[key][1:] == c[key][:-1] for c in columns])
     key = key[~same]
-    return Draws(*(c[key] for c in (encounter, subject, time_s, test, priority)))
+    return Draws(*(c[key] for c in (encounter, about, subject, time_s, test, priority)))
 
 
-Part = tuple[Ints, Ints, Ints, Ints, Ints]
+Part = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
 
 
 def _part(scene: Scene, encounter: Ints, time_s: Ints, test: Ints, priority: int) -> Part:
     subject = scene.encounters.subject[encounter]
-    return encounter, subject, time_s // 60 * 60, test, np.full(len(encounter), priority)
+    urgent = np.full(len(encounter), priority)
+    return encounter, encounter, subject, time_s // 60 * 60, test, urgent
 
 
 def _condition_tests(scene: Scene, encounter: Ints) -> tuple[Ints, Ints]:
@@ -184,11 +189,12 @@ def _outpatient_draws(scene: Scene, rng: np.random.Generator) -> Part:
     who, when = np.repeat(who[free], 2), np.repeat(when[free], 2)
     test = np.array([_named(scene, t) for t in names])[rng.integers(0, len(names), len(who))]
     subject = scene.encounters.subject[who]
-    return np.full(len(who), -1), subject, when // 60 * 60, test, np.full(len(who), -1)
+    none = np.full(len(who), -1)
+    return none, who, subject, when // 60 * 60, test, none
 
 
-def _expanded(scene: Scene, draws: Draws) -> tuple[Ints, Ints]:
-    """(draw, lab) of every result."""
+def _expanded(scene: Scene, draws: Draws) -> tuple[Ints, Ints, Ints]:
+    """(draw, lab, moment) of every result; nothing is measured twice at one moment."""
     labs = {key: row for row, key in enumerate(scene.arrays.book.labs)}
     lists = [[labs[k] for k in scene.arrays.book.labs_of(t)] for t in tests_of(scene.arrays)]
     count = np.array([len(x) for x in lists])
@@ -196,16 +202,30 @@ def _expanded(scene: Scene, draws: Draws) -> tuple[Ints, Ints]:
     n = count[draws.test]
     draw = np.repeat(np.arange(len(n)), n)
     step = np.arange(len(draw)) - np.repeat(n.cumsum() - n, n)
-    return draw, flat[(count.cumsum() - count)[draws.test][draw] + step]
+    lab = flat[(count.cumsum() - count)[draws.test][draw] + step]
+    new = np.ones(len(draws.test), bool)
+    new[1:] = (np.diff(draws.subject) != 0) | (np.diff(draws.time_s) != 0)
+    moment = new.cumsum()[draw] - 1
+    _, first = np.unique(moment * len(labs) + lab, return_index=True)
+    first.sort()
+    return draw[first], lab[first], moment[first]
 
 
-def _results(scene: Scene, draws: Draws, rng: np.random.Generator) -> pl.DataFrame:
-    draw, lab = _expanded(scene, draws)
+def _measured(
+    scene: Scene, draws: Draws, home: HomeDrugs, rng: np.random.Generator
+) -> tuple[Ints, Ints, Floats]:
+    """(draw, lab, value) of every result that was reported."""
+    draw, lab, moment = _expanded(scene, draws)
+    of = draws.encounter, draws.about, draws.time_s
+    effects = lab_effects(scene, home, rng=rng)
+    value = lab_values(scene, of, rows=(draw, lab, moment), effects=effects, rng=rng)
     keep = rng.random(len(draw)) < 0.985
-    draw, lab = draw[keep], lab[keep]
+    return draw[keep], lab[keep], value[keep]
+
+
+def _results(scene: Scene, draws: Draws, home: HomeDrugs, rng: np.random.Generator) -> pl.DataFrame:
+    draw, lab, value = _measured(scene, draws, home, rng)
     listed = list(scene.arrays.book.labs.values())
-    of = draws.encounter, draws.subject, draws.time_s
-    value = lab_values(scene, of, rows=(draw, lab), rng=rng)
     time_s, encounter = draws.time_s[draw], draws.encounter[draw]
     pace = np.exp(rng.normal(0, 0.35, len(draws.test)))[draw]
     lag = np.array([x.turnaround_h for x in listed])[lab] * HOUR_S * pace

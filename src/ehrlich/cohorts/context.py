@@ -1,0 +1,124 @@
+"""What a case may show: the measurements of its context, as prompts print them. The one place.
+
+Strict: what was known at prediction_time, later values masked (`charts.timeline.visible`). Compat:
+every measurement of the events from context_first to context_last, as the released code has it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from ehrlich.charts.timeline import visible
+from ehrlich.cohorts.scene import SUBJECT, Source, events_of
+from ehrlich.cohorts.task import Context, Task
+from ehrlich.cohorts.windows import Index, spread, window_of
+
+# In the order in which a prompt shows them.
+PARTS = ("facts", "last_discharge", "admission", "context")
+PART = pl.Enum(PARTS)
+PLACE = "_case"
+
+
+def context_rows(
+    cases: pl.DataFrame, rows: pl.DataFrame, task: Task, source: Source
+) -> pl.DataFrame:
+    """Measurements that each case may show: case_id, part, then the columns of `rows`.
+
+    `cases` are of one task, built from these `rows` (contract order; with `fields` or without).
+    In order of cases, parts, and rows; a measurement stands once a case. A case brings some
+    hundred rows: ask for thousands of cases at a time, not millions.
+    """
+    task = task.under(source.policy)
+    rows = rows.join(cases.select(SUBJECT).unique(), on=SUBJECT, how="semi", maintain_order="left")
+    shown = rows.filter(~hidden(task.context))
+    numbered = cases.with_row_index(PLACE)
+    window = (
+        _compat_events(numbered, task)
+        if source.policy == "compat"
+        else _strict_events(numbered, shown, task.context)
+    )
+    apart = [
+        _event(numbered, "last_discharge_event", "last_discharge"),
+        _event(numbered, "admission_event", "admission"),
+    ]
+    events = pl.concat([*apart, window]).unique([PLACE, "event"], keep="first", maintain_order=True)
+    at = numbered.select(PLACE, SUBJECT, "case_id", _at="prediction_time")
+    placed = rows.with_row_index("_row").drop("case_id", strict=False)
+    facts = at.join(placed.filter(is_fact(source)), on=SUBJECT).with_columns(_part("facts"))
+    others = placed.filter(~is_fact(source) & ~hidden_rows(task.context))
+    told = at.join(events, on=PLACE).join(others, on=[SUBJECT, "event"])
+    found = pl.concat([facts, told.select(facts.columns)])
+    if source.policy == "compat":
+        found = _as_released(found, task.context)
+    else:
+        found = visible(found, pl.col("_at"), tables=source.tables)
+    ordered = found.sort(PLACE, "part", "_row")
+    return ordered.select("case_id", "part", pl.exclude("case_id", "part", PLACE, "_at", "_row"))
+
+
+def is_fact(source: Source) -> pl.Expr:
+    """Whether a measurement is a fact of the subject: static, or the birth that age rests on."""
+    birth = source.predicates.get("birth")
+    static = pl.col("time").is_null()
+    return static if birth is None else static | pl.col("code").str.contains(birth.code)
+
+
+def hidden_rows(context: Context) -> pl.Expr:
+    """Measurements whose items the task hides."""
+    hidden = [
+        (pl.col("table") == table) & pl.col("item").is_in(list(items))
+        for table, items in context.hide_items.items()
+    ]
+    return pl.any_horizontal(pl.lit(False), *hidden).fill_null(value=False)
+
+
+def hidden(context: Context) -> pl.Expr:
+    """Measurements that the context may not show: of hidden tables, or of hidden items."""
+    return pl.col("table").is_in(list(context.hide)) | hidden_rows(context)
+
+
+def _strict_events(cases: pl.DataFrame, shown: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Events that begin in each case's window: _case, event, part."""
+    if context.since != "episode":
+        cases = cases.drop("context_start")
+    events = events_of(shown).drop_nulls("start")
+    hours = context.hours if context.since == "window" else None
+    window = window_of(cases, events, hours=hours, same_encounter=context.same_encounter)
+    owner, place = spread(window.first, window.after)
+    return _pairs(owner, events["event"].to_numpy()[window.order][place])
+
+
+def _compat_events(cases: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """Events from context_first to context_last; of a risk asked at an event, that event too."""
+    held = cases.drop_nulls(["context_first", "context_last"])
+    first, last = (
+        held[name].to_numpy().astype(np.int64) for name in ("context_first", "context_last")
+    )
+    owner, event = spread(first, last + 1)
+    found = _pairs(held[PLACE].to_numpy()[owner], event)
+    if task.kind == "risk" and task.anchor.table is not None:
+        return pl.concat([found, _event(cases, "anchor_event", "context")])
+    return found
+
+
+def _as_released(found: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Without hidden tables and admissions other than the case's own; no end is ever printed."""
+    banned = pl.col("table").is_in([*context.hide, "admissions"]) & (pl.col("part") == "context")
+    return found.filter(~banned).with_columns(end_time=pl.lit(None, dtype=pl.Datetime("us")))
+
+
+def _pairs(owner: Index, event: Index) -> pl.DataFrame:
+    columns = {
+        PLACE: pl.Series(owner, dtype=pl.UInt32),
+        "event": pl.Series(event, dtype=pl.UInt32),
+    }
+    return pl.DataFrame(columns).with_columns(_part("context"))
+
+
+def _event(cases: pl.DataFrame, column: str, part: str) -> pl.DataFrame:
+    return cases.select(PLACE, event=pl.col(column)).drop_nulls().with_columns(_part(part))
+
+
+def _part(name: str) -> pl.Expr:
+    return pl.lit(name, dtype=PART).alias("part")
