@@ -78,7 +78,7 @@ def replicate(demo: Path, out: Path, copies: int) -> int:
 
 
 def measure(
-    command: Sequence[str], log: Path, path: Path | None = None
+    command: Sequence[str], log: Path, *, path: Path | None = None
 ) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds, peak memory in GB (all processes of the command together).
 
@@ -173,7 +173,7 @@ def run_meds_extract(
         shutil.copy(path, data / path.name)
     command = [str(environment / "bin" / "meds-extract-run"), "spec=MIMIC-IV", f"output_dir={out}",
                "do_download=false", "dataset_key=demo", f"input_dir={data}"]  # fmt: skip
-    seconds, cpu_s, peak = measure(command, out.with_suffix(".log"), linked=environment / "bin")
+    seconds, cpu_s, peak = measure(command, out.with_suffix(".log"), path=environment / "bin")
     events = (
         pl.scan_parquet(out / "**" / "data" / "**" / "*.parquet").select(pl.len()).collect().item()
     )

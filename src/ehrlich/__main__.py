@@ -150,6 +150,12 @@ def cases(
     audit: Annotated[
         bool, typer.Option("--audit", help="Then probe the cases for leaks; exit code 2 if any.")
     ] = False,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="Cases of another suite to compare with.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Folder for MEDS labels of the risk tasks.")
+    ] = None,
     seed: Seed = 0,
     limit: Limit = None,
     workers: Workers = None,
@@ -173,10 +179,37 @@ def cases(
     else:
         manifest = run(config, charts, out)
     _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
-    if not (json or quiet or dry_run):
+    if dry_run:
+        return
+    if not (json or quiet):
         from ehrlich.cohorts.counted import cases_table
 
         typer.echo(cases_table(manifest.counts))
+    _after_cases(charts, out, audit=audit, compare_with=compare, labels=labels)
+
+
+def _after_cases(
+    charts: Path, out: Path, *, audit: bool, compare_with: Path | None, labels: Path | None
+) -> None:
+    """What `ehrlich cases` does with finished cases when asked."""
+    if labels is not None:
+        from ehrlich.cohorts.labels import write_labels
+
+        for task, rows in write_labels(out, labels).items():
+            typer.echo(f"labels of {task}: {rows:,}")
+    if compare_with is not None:
+        from ehrlich.cohorts.compare import compare, compare_text
+
+        typer.echo(compare_text(compare(out, compare_with)))
+    if audit:
+        from ehrlich.charts.timeline import Charts
+        from ehrlich.cohorts.leakage import audit as probe
+        from ehrlich.cohorts.leakage import audit_text
+
+        found = probe(out, Charts(charts))
+        typer.echo(audit_text(found))
+        if (found["verdict"] == "leak").any():
+            raise typer.Exit(code=2)
 
 
 @app.command()

@@ -78,7 +78,9 @@ def validate(
 def _as_config_error(
     exc: ValidationError, model: type[BaseModel], where: str, lines: Mapping[Location, int]
 ) -> ConfigError:
-    first = exc.errors(include_url=False)[0]
+    errors = exc.errors(include_url=False)
+    # A misspelt key tells more than the key that is then missing.
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
     line = next(
         (lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), 0

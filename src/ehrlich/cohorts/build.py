@@ -43,7 +43,7 @@ def cases_of(scene: Scene, task: Task) -> Built:
         decision_anchors(scene, task) if task.kind == "decision" else risk_anchors(scene, task)
     )
     dropped = Counter(anchored.dropped)
-    cases = _with_context(anchored.cases, scene, task)
+    cases = with_context(anchored.cases, scene, task)
     if task.kind == "risk" and task.context.forward:
         # Only now is it known how far the context reaches.
         cases = still_at_risk(cases, scene, task, dropped)
@@ -64,7 +64,8 @@ def cases_of(scene: Scene, task: Task) -> Built:
     )
 
 
-def _with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+def with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+    """Anchors (of `Anchored`) with what may be shown of them; `task` as the policy defines it."""
     context = task.context
     events = scene.shown_events(context.hide, context.hide_items)
     if scene.source.policy == "compat":
@@ -82,7 +83,8 @@ def _with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame
 def _compat_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     context, events = task.context, scene.events
     if not context.forward:
-        return back_from_anchor(cases, events, hours=context.hours or 24)
+        through = task.kind == "risk"
+        return back_from_anchor(cases, events, hours=context.hours or 24, through_anchor=through)
     if context.hours is None:
         return forward_from_anchor(cases, events, before=cases["end"], same_encounter=False)
     before = cases["prediction_time"] + timedelta(hours=context.hours)

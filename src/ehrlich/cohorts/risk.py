@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import polars as pl
 
 from ehrlich.cohorts.decision import JUST_BEFORE, Anchored
 from ehrlich.cohorts.scene import SUBJECT, Scene
 from ehrlich.cohorts.task import AtRisk, Following, Label, Task
-
-EPISODE_COLUMNS = ("stay_id", "start", "end", "death", "died")
 
 
 def risk_anchors(scene: Scene, task: Task) -> Anchored:
@@ -45,14 +44,23 @@ def still_at_risk(
 
 def _anchored_episodes(scene: Scene, task: Task) -> pl.DataFrame:
     if task.anchor.episode is not None:
-        return scene.episodes(task.anchor.episode)
+        episodes = scene.episodes(task.anchor.episode)
+        compat_ed = scene.source.policy == "compat" and task.anchor.episode == "ed"
+        return _with_last_event(episodes, scene) if compat_ed else episodes
     # Compat: an event (a discharge summary) as an episode of no length.
     events = scene.events.filter(pl.col("table") == task.anchor.table)
     point = events.select(
         SUBJECT, "encounter_id", "stay_id", "event", "row_id", item=pl.lit(None, dtype=pl.String),
-        start="start", end="start", died=pl.lit(False),
+        start="start", end="start", died=pl.lit(False), died_here=pl.lit(False),
     )  # fmt: skip
     return point.join(scene.deaths, on=SUBJECT, how="left", maintain_order="left")
+
+
+def _with_last_event(episodes: pl.DataFrame, scene: Scene) -> pl.DataFrame:
+    """Compat: last_event, when the last event of the ED visit's hospital stay begins."""
+    events = scene.events.drop_nulls(["encounter_id", "start"])
+    last = events.group_by(SUBJECT, "encounter_id").agg(pl.col("start").max().alias("last_event"))
+    return episodes.join(last, on=[SUBJECT, "encounter_id"], how="left", maintain_order="left")
 
 
 def _drop(cases: pl.DataFrame, bad: pl.Expr, reason: str, dropped: Counter[str]) -> pl.DataFrame:
@@ -80,7 +88,7 @@ def _not_at_risk(condition: AtRisk) -> tuple[pl.Expr, str]:
         case "not_in_icu":
             return pl.col("_icu_in") <= at, "in intensive care at prediction_time"
         case "left_alive":
-            return pl.col("died") | (death <= pl.col("end")), "did not leave alive"
+            return pl.col("died_here") | (death <= pl.col("end")), "did not leave alive"
         case "not_admitted":
             return pl.col("encounter_id").is_not_null(), "admitted"
 
@@ -126,7 +134,7 @@ def _label(cases: pl.DataFrame, scene: Scene, rule: Label) -> tuple[pl.Series, p
     if rule.icu_within_h is not None:
         following = Following(episode="icu", within_h=rule.icu_within_h)
         return _icu_after(cases, scene, following), no_flag
-    value = cases.select(_simple(rule).fill_null(value=False)).to_series()
+    value = cases.select(_simple(rule, cases.columns).fill_null(value=False)).to_series()
     return value, no_flag
 
 
@@ -137,7 +145,7 @@ def _any(values: list[pl.Series]) -> pl.Series:
     return total
 
 
-def _simple(rule: Label) -> pl.Expr:
+def _simple(rule: Label, columns: Sequence[str]) -> pl.Expr:
     """Rules that the case's own episode decides."""
     death, at, end = pl.col("death"), pl.col("prediction_time"), pl.col("end")
     lasts_h = (end - pl.col("start")).dt.total_microseconds() / 3.6e9
@@ -155,7 +163,7 @@ def _simple(rule: Label) -> pl.Expr:
         return lasts_h >= rule.at_least_h
     midnight = death.dt.truncate("1d")
     if rule.dead_by_midnight_of_end:
-        return end >= midnight
+        return (pl.col("last_event") if "last_event" in columns else end) >= midnight
     hours = (midnight - at).dt.total_microseconds() / 3.6e9
     return hours < (rule.dies_within_h_of_context or 0)
 

@@ -108,7 +108,7 @@ class Scene:
         """Episodes of a kind, by subject and start.
 
         encounter_id, stay_id, start, end, event, row_id, item, death (of the subject), died (in
-        the hospital stay that it belongs to, or in the ED).
+        the hospital stay that it belongs to, or in the ED), died_here (before this episode ended).
         """
         return self._episodes[kind]
 
@@ -132,20 +132,31 @@ class Scene:
         return self._with_deaths(joined.drop("_end", "time"), kind).sort(SUBJECT, "start", "row_id")
 
     def _with_deaths(self, episodes: pl.DataFrame, kind: Episode) -> pl.DataFrame:
-        dead = self.matching("hospital_death").select(SUBJECT, "encounter_id").drop_nulls().unique()
+        """`episodes` with death, died, died_here and, for the ICU, when the hospital stay ends."""
+        stays = self.matching("hospital_death").select(SUBJECT, "encounter_id").drop_nulls()
         joined = episodes.join(self.deaths, on=SUBJECT, how="left").join(
-            dead.with_columns(pl.lit(True).alias("died")), on=[SUBJECT, "encounter_id"], how="left"
+            stays.unique().with_columns(_died=pl.lit(True)),
+            on=[SUBJECT, "encounter_id"],
+            how="left",
         )
-        died = pl.col("died").fill_null(value=False)
-        if kind == "ed":
-            in_ed = (pl.col("death") >= pl.col("start")) & (pl.col("death") <= pl.col("end"))
-            expired = self.matching("ed_death").select(SUBJECT, "stay_id").unique()
-            joined = joined.join(
-                expired.with_columns(pl.lit(True).alias("_ed")), on=[SUBJECT, "stay_id"], how="left"
-            )
-            died = died | in_ed.fill_null(value=False) | pl.col("_ed").fill_null(value=False)
-            return joined.with_columns(died=died).drop("_ed")
-        return joined.with_columns(died=died)
+        died = pl.col("_died").fill_null(value=False)
+        within = (pl.col("death") >= pl.col("start")) & (pl.col("death") <= pl.col("end"))
+        here = within.fill_null(value=False)
+        if kind == "hospital":
+            return joined.with_columns(died=died, died_here=died | here).drop("_died")
+        if kind == "icu":
+            ends = self._find_episodes("hospital").select(SUBJECT, "encounter_id", _out="end")
+            unique = ends.drop_nulls().unique([SUBJECT, "encounter_id"], keep="first")
+            joined = joined.join(unique, on=[SUBJECT, "encounter_id"], how="left")
+            # Whoever leaves the ICU and dies on the ward left the ICU alive.
+            last = (died & (pl.col("end") >= pl.col("_out"))).fill_null(value=False)
+            return joined.with_columns(died=died, died_here=last | here).drop("_died", "_out")
+        expired = self.matching("ed_death").select(SUBJECT, "stay_id").unique()
+        joined = joined.join(
+            expired.with_columns(_ed=pl.lit(True)), on=[SUBJECT, "stay_id"], how="left"
+        )
+        here = here | pl.col("_ed").fill_null(value=False)
+        return joined.with_columns(died=died | here, died_here=here).drop("_died", "_ed")
 
 
 def events_of(rows: pl.DataFrame) -> pl.DataFrame:

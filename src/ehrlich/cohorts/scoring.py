@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from ehrlich.base.errors import DataError
@@ -142,9 +143,7 @@ def score_sets(
     scored = counted.with_columns(_set_metrics(released=released))
     if not has_seen:
         unknown = pl.lit(None)
-        scored = scored.with_columns(
-            new_f1=unknown.cast(pl.Float64), n_new=unknown.cast(pl.Int64)
-        )
+        scored = scored.with_columns(new_f1=unknown.cast(pl.Float64), n_new=unknown.cast(pl.Int64))
     metrics = ("precision", "recall", "f1", "new_f1", "n_answer", "n_new", "n_predicted")
     return scored.select(*_keys(cases), "status", *metrics)
 
@@ -270,50 +269,54 @@ def _score_prefix(paired: pl.DataFrame, label: pl.Expr, keys: list[str]) -> pl.D
     return paired.select(*keys, "status", accuracy=right.cast(pl.Float64))
 
 
-def _flat(paired: pl.DataFrame, *, released: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A row an item of the answers (row, item, seen) and of the predictions (row, item)."""
+def _flat(paired: pl.DataFrame, *, released: bool) -> list[pl.DataFrame]:
+    """A row an item, of the answers (row, seen, id) and of the predictions (row, id).
+
+    Equal items have equal ids. Names repeat from case to case, so distinct ones are normalised.
+    """
     item = pl.col("item")
     wanted = paired.select("row", item="answer", seen="answer_seen").explode("item", "seen")
     given = paired.filter(pl.col("status") == OK).select("row", item="given")
+    name = item.str.to_lowercase()
     if released:
         escaped = item.str.contains(r"\n", literal=True)
         parts = pl.when(escaped).then(item.str.split(r"\n")).otherwise(item.str.split("\n"))
         predicted = given.with_columns(parts).explode("item")
-        stripped = predicted.with_columns(item.str.strip_chars(_BLANKS).str.to_lowercase())
-        return wanted.with_columns(item.str.to_lowercase()).drop_nulls("item"), stripped
-    predicted = given.explode("item")
-    even = item.str.to_lowercase().str.replace_all(_BLANK_RUN, " ").str.strip_chars(" ")
-    wanted, predicted = (side.with_columns(even) for side in (wanted, predicted))
-    return wanted.filter(item != ""), predicted.filter(item != "")
+        predicted = predicted.with_columns(item.str.strip_chars(_BLANKS))
+    else:
+        predicted = given.explode("item")
+        name = name.str.replace_all(_BLANK_RUN, " ").str.strip_chars(" ")
+    distinct = pl.concat([wanted.select("item"), predicted.select("item")]).unique().drop_nulls()
+    names = distinct.with_columns(name=name).filter((pl.col("name") != "") | released)
+    ids = names.select("item", id=pl.col("name").rank("dense").cast(pl.Int64))
+    return [side.join(ids, on="item").drop("item") for side in (wanted, predicted)]
 
 
-def _count(
-    paired: pl.DataFrame, flat: tuple[pl.DataFrame, pl.DataFrame], duplicates: Duplicates
-) -> pl.DataFrame:
-    """`paired` with what the metrics divide: numbers of items, of hits, of each among new ones."""
-    keys = ["row", "item"]
-    wanted = flat[0].group_by(keys).agg(pl.col("seen").any())
-    predicted = flat[1].group_by(keys).agg(pl.len().alias("times"))
+def _count(paired: pl.DataFrame, flat: list[pl.DataFrame], duplicates: Duplicates) -> pl.DataFrame:
+    """`paired` with what the metrics divide: numbers of items, of hits, of each among new ones.
+
+    One sort of all items: equal ones of a case come together, the predicted before the answer's,
+    those before the seen ones, so that the last of a group tells what the group is.
+    """
+    row_bits = pl.col("row").cast(pl.Int64) * 2**33 + pl.col("id") * 4
+    kind = pl.lit(2) + pl.col("seen").fill_null(False).cast(pl.Int64)
+    codes = pl.concat([flat[0].select(row_bits + kind), flat[1].select(row_bits)]).to_series()
+    code = codes.sort().to_numpy()
+    last = np.append(code[1:] >> 2 != code[:-1] >> 2, True)[: len(code)]
+    first = np.flatnonzero(np.append(True, last[:-1])[: len(code)])
+    times = np.add.reduceat(code & 2 == 0, first, dtype=np.int64)
     if duplicates == "ignore":
-        predicted = predicted.with_columns(times=pl.lit(1, pl.UInt32))
-    times = pl.col("times")
-    hit, seen = pl.col("seen").is_not_null(), pl.col("seen").fill_null(False)
-    found = (
-        predicted.join(wanted, on=keys, how="left")
-        .group_by("row")
-        .agg(
-            n_predicted=times.sum(),
-            n_hits=hit.sum(),
-            n_new_hits=(hit & ~seen).sum(),
-            n_new_predicted=times.filter(~seen).sum(),
-        )
+        times = np.minimum(times, 1)
+    row, asked, seen = code[last] >> 33, code[last] & 2 > 0, code[last] & 3 == 3
+    hit = asked & (times > 0)
+    sums = {
+        "n_answer": asked, "n_new": asked & ~seen, "n_predicted": times, "n_hits": hit,
+        "n_new_hits": hit & ~seen, "n_new_predicted": np.where(seen, 0, times),
+    }  # fmt: skip
+    return paired.with_columns(
+        pl.Series(name, np.bincount(row, weights=each, minlength=paired.height).astype(np.int64))
+        for name, each in sums.items()
     )
-    asked = wanted.group_by("row").agg(n_answer=pl.len(), n_new=(~pl.col("seen")).sum())
-    numbers = pl.col("n_answer", "n_new", "n_predicted", "n_hits", "n_new_hits", "n_new_predicted")
-    counted = paired.join(asked, on="row", how="left", maintain_order="left").join(
-        found, on="row", how="left", maintain_order="left"
-    )
-    return counted.with_columns(numbers.cast(pl.Int64).fill_null(0))
 
 
 def _set_metrics(*, released: bool) -> list[pl.Expr]:

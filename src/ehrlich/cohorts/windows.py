@@ -161,11 +161,14 @@ def _seen_between(first: Index, after: Index, visible_from: Index, at: Index) ->
     return np.bincount(case, weights=seen, minlength=len(first)).astype(np.int64)
 
 
-def back_from_anchor(cases: pl.DataFrame, events: pl.DataFrame, *, hours: float) -> pl.DataFrame:
+def back_from_anchor(
+    cases: pl.DataFrame, events: pl.DataFrame, *, hours: float, through_anchor: bool = False
+) -> pl.DataFrame:
     """Compat: from the first event within `hours` of the anchor and of its encounter, up to it.
 
     The released code's rule: all events in between count, whatever their encounter; null equals
-    null; none in the window means no case (context_events 0).
+    null; none in the window means no case (context_events 0). `through_anchor`: the anchor (a
+    discharge summary) is shown too.
     """
     events = events.drop_nulls("start")
     groups = Groups.of(events, cases, ["subject_id", "encounter_id"])
@@ -177,7 +180,7 @@ def back_from_anchor(cases: pl.DataFrame, events: pl.DataFrame, *, hours: float)
     inside = first < places.begin(groups.right + 1)
     begin = numbers[np.where(inside, first, 0)] if len(numbers) else np.zeros(len(at), np.int64)
     held = inside & (begin < anchor)
-    return _with_range(cases, begin, anchor - 1, held)
+    return _with_range(cases, begin, anchor if through_anchor else anchor - 1, held)
 
 
 def forward_from_anchor(

@@ -41,7 +41,7 @@ def test_a_file_of_the_user_replaces_the_shipped_task_of_its_name(tmp_path: Path
 @pytest.mark.parametrize(
     ("wrong", "right", "line", "near"),
     [
-        ("anker: {table: labevents}", "anchor: {table: labevents}", 8, "anchor"),
+        ("anchors: {table: labevents}", "anchor: {table: labevents}", 8, "anchor"),
         ("context: {hourss: 24}\n", "", 10, "hours"),
         ("citations: mine\n", "", 10, "citation"),
         ("answer: {colum: item}", "answer: {column: item}", 9, "column"),

@@ -29,6 +29,7 @@ from ehrlich.charts.hospital.records.infusions import infusion_records
 from ehrlich.charts.hospital.records.lab_values import effects_of, linked_vitals
 from ehrlich.charts.hospital.records.labs import lab_records
 from ehrlich.charts.hospital.records.orders import order_records
+from ehrlich.charts.hospital.records.phrases import said_of
 from ehrlich.charts.hospital.records.radiology import exams_done, radiology_records
 from ehrlich.charts.hospital.records.stays import Stays, stay_records
 from ehrlich.charts.hospital.scene import Scene, build_scene
@@ -107,12 +108,15 @@ def block_tables(job: BlockJob) -> tuple[Scene, Stays, Tables, np.random.Generat
     intensive = done.filter(pl.col("item").is_not_null())
     tables |= infusion_records(scene, stays, orders=drugs.orders, done=intensive, rng=rng)
     tables |= billing_records(scene, done, rng=rng) | {"hosp/omr": clinic_records(scene, rng)}
-    tables |= radiology_records(scene, exams, rng=rng)
-    tables |= discharge_records(scene, stays, facts=_for_notes(tables, drugs, done, exams), rng=rng)
+    said = said_of(scene, rng)
+    tables |= radiology_records(scene, exams, said=said, rng=rng)
+    tables |= discharge_records(
+        scene, stays, facts=_for_notes(tables, drugs, done, exams, said), rng=rng
+    )
     return scene, stays, tables, rng
 
 
 def _for_notes(tables: Tables, *others: Any) -> Mapping[str, Any]:
     """What a discharge summary may quote."""
-    drugs, done, exams = others
-    return {"tables": tables, "drugs": drugs, "done": done, "exams": exams}
+    drugs, done, exams, said = others
+    return {"tables": tables, "drugs": drugs, "done": done, "exams": exams, "said": said}

@@ -42,7 +42,10 @@ from ehrlich.charts.hospital.risks import DAY_S, HOME_DEATH_DAYS, HOME_DEATH_MEA
 
 MAX_ROUNDS = 12
 # Hospitals also see people who never pass their ED: transfers, and more who come by appointment.
-DIRECT, PLANNED_FIRST = 0.3, 5.0
+DIRECT, PLANNED_FIRST = 0.5, 11.0
+# Those live further away: later illness rarely brings them here.
+LATE_FROM_AFAR = 0.3
+READMIT = 1.5
 ARRIVALS = np.array(
     [
         3,
@@ -257,7 +260,9 @@ def _encounters(
         severity_mean=np.where(again, 0.0, np.clip(mean, 0.0, 4.6)),
         severity_sd=np.where(again, 0.4, arrays.severity_sd[condition]),
         admit=np.where(again, 0.0, admit),
-        p_return=np.clip(1.15 * arrays.readmit[condition] * np.exp(0.06 * (burden - 4)), 0.01, 0.6),
+        p_return=np.clip(
+            READMIT * arrays.readmit[condition] * np.exp(0.06 * (burden - 4)), 0.01, 0.6
+        ),
         p_planned=np.where(arrays.elective[condition] > 0.05, 0.07, 0.02),
         p_home_death=np.clip(0.010 * frail * (1 + 6 * arrays.death[condition]), 0.0005, 0.15),
         p_reattend=np.clip(0.035 * np.exp(0.1 * (burden - 3)), 0.01, 0.15),
@@ -302,7 +307,8 @@ def _ends(
 
 
 def _after_hospital(encounters: Encounters, draw: Floats) -> Ints:
-    late = np.clip(0.2 + 0.03 * encounters.chronic.sum(axis=1), 0, 0.4)
+    late = np.clip(0.25 + 0.04 * encounters.chronic.sum(axis=1), 0, 0.5)
+    late = late * np.where(encounters.start >= WARD, LATE_FROM_AFAR, 1.0)
     return _branch(
         draw,
         [
@@ -315,7 +321,7 @@ def _after_hospital(encounters: Encounters, draw: Floats) -> Ints:
 
 
 def _after_ed(encounters: Encounters, draw: Floats) -> Ints:
-    late = np.clip(0.33 + 0.05 * encounters.chronic.sum(axis=1), 0, 0.6)
+    late = np.clip(0.4 + 0.05 * encounters.chronic.sum(axis=1), 0, 0.65)
     return _branch(
         draw,
         [

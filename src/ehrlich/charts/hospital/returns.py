@@ -54,10 +54,12 @@ def next_conditions(
     score = score + chronic.astype(float) @ arrays.odds.T
     score = np.where(chronic @ arrays.replaces, -np.inf, score)
     score = score + np.where(
-        (why == PLANNED)[:, None], np.log(arrays.elective + 0.02), np.log(1.02 - arrays.elective)
+        (why == PLANNED)[:, None], np.log(arrays.elective + 0.002), np.log(1.02 - arrays.elective)
     )
     fresh = (score + rng.gumbel(size=score.shape)).argmax(axis=1)
     elective = arrays.elective[condition] > 0.5
-    again = np.select([why == RETURN, why == REATTEND, why == PLANNED], [0.45, 0.7, 0.8], 0.2)
+    # Courses of treatment are repeated, operations and acute illness are not planned twice.
+    course = np.where(elective & (arrays.service[condition] == "OMED"), 0.9, 0.0)
+    again = np.select([why == RETURN, why == REATTEND, why == PLANNED], [0.45, 0.7, course], 0.2)
     same = rng.random(len(condition)) < np.where(elective & (why != PLANNED), 0.0, again)
     return np.where(same, condition, fresh)

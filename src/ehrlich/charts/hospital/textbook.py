@@ -302,8 +302,11 @@ def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
         )
         _known(drug.labs, book.labs, "lab", f"drug {drug.key}")
     classes = {drug.drug_class for drug in book.drugs.values()}
-    for group in (*book.drug_groups.values(), *book.allergies.values()):
-        _known(group.classes, classes, "drug class", group.key)
+    for name, wanted in (
+        *((g.key, g.classes) for g in book.drug_groups.values()),
+        *((a.key, a.classes) for a in book.allergies.values()),
+    ):
+        _known(wanted, classes, "drug class", name)
     for standing in book.places.standing_drugs:
         _known(
             [standing.drug, *standing.not_with], book.drugs, "drug", "places.yaml, standing_drugs"

@@ -189,8 +189,8 @@ def _pressures(
     line = rng.normal(0, 4, scene.n)[clock.encounter]  # what this transducer shows more
     found: dict[str, Floats] = {}
     for tail, more, less in (("", 0.0, 0.0), ("_arterial", line + rng.normal(0, 4, n), 3.0)):
-        upper = np.round(np.maximum(sbp + more, 45))
-        lower = np.round(np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper))
+        upper = np.asarray(np.round(np.maximum(sbp + more, 45)))
+        lower = np.asarray(np.round(np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper)))
         found |= {f"sbp{tail}": upper, f"dbp{tail}": lower}
         found[f"map{tail}"] = np.round((upper + 2 * lower) / 3 + rng.normal(0, 0.8, n))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -117,15 +118,15 @@ def _breathed(total_co2: Floats, pco2: Floats) -> Floats:
 
 
 def _excess(ph: Floats, pco2: Floats, total_co2: Floats) -> Floats:
-    return 0.93 * (bicarbonate_of(total_co2, pco2) - 24.4 + 14.8 * (ph - 7.4))
+    return np.asarray(0.93 * (bicarbonate_of(total_co2, pco2) - 24.4 + 14.8 * (ph - 7.4)))
 
 
 def _saturation(po2: Floats) -> Floats:
     """Saturation of haemoglobin in percent at a pO2, from a Hill curve (P50 26.8, n 2.7)."""
-    return 100 / (1 + (26.8 / po2) ** 2.7)
+    return np.asarray(100 / (1 + (26.8 / po2) ** 2.7))
 
 
-Formula = Callable[..., Floats]
+Formula = Callable[..., Any]
 # Target, what it is computed from, how; in this order.
 _DERIVED: tuple[tuple[str, tuple[str, ...], Formula], ...] = (
     ("hematocrit", ("hemoglobin", "mchc"), lambda hb, mchc: 100 * hb / mchc),

@@ -59,7 +59,7 @@ def ruled_out(scene: Scene, allergies: Bools) -> Bools:
 
 
 def avoided(scene: Scene) -> tuple[Bools, Bools]:
-    """Home drugs that old diseases forbid, and those that what is acute puts on hold (n x drugs)."""
+    """Home drugs that old diseases forbid, and those put on hold by what is acute (n x drugs)."""
     book, problems = scene.arrays.book, scene.problems
     keys = list(book.drugs)
     avoid = np.zeros((len(book.conditions), len(keys)), bool)

@@ -10,14 +10,16 @@ import polars as pl
 
 from ehrlich.charts.hospital.arrays import Bools, Ints
 from ehrlich.charts.hospital.course import ICU
-from ehrlich.charts.hospital.records.drugs import Medication
 from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, times
-from ehrlich.charts.hospital.records.narrative import course_text, named, phrase_list
+from ehrlich.charts.hospital.records.history import background, general_look, known_problems
+from ehrlich.charts.hospital.records.lists import medication_lists
+from ehrlich.charts.hospital.records.narrative import course_text
+from ehrlich.charts.hospital.records.phrases import Said, listed_words
 from ehrlich.charts.hospital.records.radiology import Exams, findings_of
 from ehrlich.charts.hospital.records.stays import Stays
 from ehrlich.charts.hospital.records.summary import compose
 from ehrlich.charts.hospital.risks import DAY_S
-from ehrlich.charts.hospital.scene import COMORBID, PRINCIPAL, Scene
+from ehrlich.charts.hospital.scene import COMPLICATION, PRINCIPAL, Scene
 
 SHORT = {
     "wbc": "WBC",
@@ -130,11 +132,9 @@ def _parts(
         person=picked(["man", "woman"], female.astype(int)),
         mr=picked(["Mr.", "Ms."], female.astype(int)),
         service=picked(list(dict.fromkeys(book.places.services.values())), _service(scene)),
-        complaint=picked([(c.chief_complaints or (c.title,))[0] for c in listed], principal),
-        symptoms=picked(
-            [phrase_list(c.findings.symptoms[:4]) or c.title.lower() for c in listed], principal
-        ),
-        exam=picked(["; ".join(c.findings.exam[:4]) for c in listed], principal),
+        usual_complaint=picked([(c.chief_complaints or (c.title,))[0] for c in listed], principal),
+        looks=general_look(scene.appearance[scene.hours_from[:-1]]),
+        looks_after=general_look(scene.severity[scene.hours_from[1:] - 1].astype(float)),
         principal=picked([c.title for c in listed], principal),
         planned=pl.Series(scene.encounters.planned),
         from_ed=pl.Series(scene.ed_id >= 0),
@@ -150,18 +150,37 @@ def _parts(
         operation=_operations(scene, facts["done"]),
     )
     pieces = [
-        _history(scene),
+        known_problems(scene),
+        background(scene, stays.subject_frame, drugs, rng=rng),
+        *_words(facts["said"]),
         _triage(scene, tables["ed/triage"]),
         _labs(scene, tables["hosp/labevents"]),
         _cultures(tables["hosp/microbiologyevents"]),
         _images(scene, facts["exams"]),
-        _home(scene, drugs, rng),
-        course_text(scene, drugs, seen=_ventilated(scene)),
+        medication_lists(scene, drugs, rng),
+        course_text(scene, drugs, said=facts["said"], seen=_ventilated(scene)),
     ]
     for piece in pieces:
         key = "hadm_id" if "hadm_id" in piece.columns else "encounter"
         frame = frame.join(piece, on=key, how="left", maintain_order="left")
     return frame
+
+
+def _words(said: Said) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the patient came with, and what the examination found, old signs included."""
+    lead = said.symptoms.filter(pl.col("role") == PRINCIPAL)
+    signs = (
+        said.exam.filter(pl.col("role") != COMPLICATION)
+        .sort("encounter", "role", maintain_order=True)
+        .explode("words")
+        .unique(["encounter", "words"], keep="first", maintain_order=True)
+        .group_by("encounter", maintain_order=True)
+        .agg(
+            signs=pl.col("words").filter(pl.col("role") == PRINCIPAL).str.join("; "),
+            old_signs=pl.col("words").filter(pl.col("role") != PRINCIPAL).str.join("; "),
+        )
+    )
+    return lead.select("encounter", symptoms=listed_words(pl.col("words"), 4)), signs
 
 
 def _service(scene: Scene) -> Ints:
@@ -196,31 +215,6 @@ def _operations(scene: Scene, done: pl.DataFrame) -> pl.Series:
     ].fill_null("None")
 
 
-def _history(scene: Scene) -> pl.DataFrame:
-    """Past medical history, and the list of diagnoses at discharge."""
-    problems = scene.problems
-    listed = list(scene.arrays.book.conditions.values())
-    frame = pl.DataFrame(
-        {
-            "encounter": problems.encounter,
-            "role": problems.role,
-            "title": named(listed, problems.condition, short=False),
-            "short": named(listed, problems.condition, short=True),
-        }
-    )
-    old = frame.filter(pl.col("role") == COMORBID).group_by("encounter", maintain_order=True)
-    pmh = old.agg(
-        pmh=pl.col("title").str.join("\n- "), known=pl.col("short").head(4).str.join(", ")
-    )
-    also = frame.filter(pl.col("role") != PRINCIPAL).sort(
-        pl.col("role") == COMORBID, maintain_order=True
-    )
-    secondary = also.group_by("encounter", maintain_order=True).agg(
-        secondary=pl.col("title").str.join("\n")
-    )
-    return secondary.join(pmh, on="encounter", how="full", coalesce=True)
-
-
 def _triage(scene: Scene, triage: pl.DataFrame) -> pl.DataFrame:
     """Vital signs on arrival."""
 
@@ -244,7 +238,9 @@ def _triage(scene: Scene, triage: pl.DataFrame) -> pl.DataFrame:
         pl.lit(", RR "), shown("resprate"),
         pl.lit(", SpO2 "), shown("o2sat"), pl.lit("%"),
     )  # fmt: skip
-    return visits.join(triage, on="stay_id").select("encounter", arrival=arrival)
+    return visits.join(triage, on="stay_id").select(
+        "encounter", arrival=arrival, complaint=pl.col("chiefcomplaint")
+    )
 
 
 def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
@@ -332,32 +328,4 @@ def _images(scene: Scene, exams: Exams) -> pl.DataFrame:
         frame.with_columns(line=line)
         .group_by("encounter", maintain_order=True)
         .agg(images=pl.col("line").str.join("\n"))
-    )
-
-
-def _home(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataFrame:
-    """Numbered drugs on admission, and at discharge with what the condition adds."""
-    book = list(scene.arrays.book.drugs.values())
-    keys = list(scene.arrays.book.drugs)
-    lines = [f"{d.name} {d.dose} {d.dose_unit} {d.route} {d.frequency}" for d in book]
-    given = [
-        [keys.index(k) for k in c.discharge_drugs] for c in scene.arrays.book.conditions.values()
-    ]
-    count = np.array([len(x) for x in given])[scene.encounters.condition]
-    who = np.repeat(np.arange(scene.n), count)
-    drug = np.array([d for e in scene.encounters.condition.tolist() for d in given[e]], np.int64)
-    taken = rng.random(len(who)) < 0.75
-    home = pl.DataFrame({"encounter": drugs.home.encounter, "drug": drugs.home.drug, "new": False})
-    fresh = pl.DataFrame({"encounter": who[taken], "drug": drug[taken], "new": True})
-
-    def numbered(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-        frame = frame.with_columns(line=picked(lines, frame["drug"].to_numpy()))
-        frame = frame.with_columns(number=pl.int_range(pl.len()).over("encounter") + 1)
-        line = pl.concat_str("number", pl.lit(". "), "line")
-        return frame.group_by("encounter", maintain_order=True).agg(line.str.join("\n").alias(name))
-
-    both = pl.concat([fresh, home]).unique(["encounter", "drug"], keep="first", maintain_order=True)
-    both = both.sort("encounter", maintain_order=True)
-    return numbered(both, "leaves_with").join(
-        numbered(home, "came_with"), on="encounter", how="left"
     )

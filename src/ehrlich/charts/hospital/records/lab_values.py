@@ -83,7 +83,7 @@ def _carried(
     for row in np.flatnonzero(had.any(axis=0) & share.any(axis=1)):
         rows = np.flatnonzero(had[:, row])
         shows = rng.random((len(scene.subject_id), effect.shape[1]))[:, link] < share[row]
-        stage = np.clip(scene.old_severity[:, row] / usual[row], 0.6, 1.5)
+        stage = np.clip(0.5 + 0.5 * scene.old_severity[:, row] / usual[row], 0.75, 1.3)
         size = (effect[row] * shows * stage[:, None])[subject[rows]]
         for side, one in enumerate((np.maximum(size, 0), np.minimum(size, 0))):
             total[side, rows] += one
@@ -173,7 +173,8 @@ def lab_values(
     rng: np.random.Generator,
 ) -> Floats:
     """Rounded values of `rows` (draw, lab, moment); `of`: encounter or -1, the encounter
-    whose diseases show, and the second of a draw."""
+    whose diseases show, and the second of a draw.
+    """
     draw, lab, moment = rows
     listed, keys = list(scene.arrays.book.labs.values()), list(scene.arrays.book.labs)
     # The same substance in another tube: whole blood potassium and serum potassium.

@@ -9,8 +9,8 @@ import polars as pl
 
 from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
 from ehrlich.charts.hospital.course import HOUR_S, ICU
-from ehrlich.charts.hospital.records.frames import ids, picked, providers, table, times
 from ehrlich.charts.hospital.records.drugs import HomeDrugs
+from ehrlich.charts.hospital.records.frames import ids, picked, providers, table, times
 from ehrlich.charts.hospital.records.lab_values import lab_effects, lab_values
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import BLOCK, Scene, every, scrambled

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
 from ehrlich.charts.hospital.arrays import Bools, Ints
 from ehrlich.charts.hospital.records.drugs import Medication
 from ehrlich.charts.hospital.records.frames import picked
+from ehrlich.charts.hospital.records.phrases import Said, listed_words, mid_sentence
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, COMPLICATION, PRINCIPAL, Scene
 from ehrlich.charts.hospital.textbook import Condition
 
-
-def phrase_list(words: Sequence[str]) -> str:
-    """a, b and c."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+MOST_DRUGS = 7
 
 
 def named(listed: list[Condition], condition: Ints, *, short: bool) -> pl.Series:
@@ -26,10 +22,10 @@ def named(listed: list[Condition], condition: Ints, *, short: bool) -> pl.Series
 
 
 def course_text(
-    scene: Scene, drugs: Medication, *, seen: tuple[Bools, Bools, Bools]
+    scene: Scene, drugs: Medication, *, said: Said, seen: tuple[Bools, Bools, Bools]
 ) -> pl.DataFrame:
     """(encounter, course): the brief hospital course of every encounter."""
-    frame = _problem_lines(scene, drugs).group_by("encounter", maintain_order=True)
+    frame = _problem_lines(scene, drugs, said).group_by("encounter", maintain_order=True)
     lines, old = pl.col("line"), pl.col("role") == COMORBID
     issues = frame.agg(
         acute=lines.filter(~old).str.join("\n\n"), chronic=lines.filter(old).str.join("\n")
@@ -48,11 +44,17 @@ def course_text(
     return whole.select("encounter", course=text)
 
 
-def _problem_lines(scene: Scene, drugs: Medication) -> pl.DataFrame:
+def _problem_lines(scene: Scene, drugs: Medication, said: Said) -> pl.DataFrame:
     """A line a problem: how it came, what was done about it."""
     both = ["encounter", "condition"]
+    words = said.symptoms.select(*both, listed_words(pl.col("words"), 3).alias("symptoms"))
     frame = _problems(scene)
-    for given in (_treated_with(scene, drugs), _home_drugs(scene, drugs)):
+    given_drugs = (
+        _treated_with(scene, drugs),
+        _home_drugs(scene, drugs, held=False),
+        _home_drugs(scene, drugs, held=True),
+    )
+    for given in (words, *given_drugs):
         frame = frame.join(given, on=both, how="left", maintain_order="left")
     treated = (
         pl.when(pl.col("drugs").is_not_null())
@@ -62,17 +64,28 @@ def _problem_lines(scene: Scene, drugs: Medication) -> pl.DataFrame:
     continued = (
         pl.when(pl.col("home").is_not_null())
         .then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit(".")))
-        .otherwise(pl.lit("Stable, no change to management."))
+        .when(pl.col("held").is_null())
+        .then(pl.lit("Stable, no change to management."))
+        .otherwise(pl.lit(""))
+    )
+    paused = (
+        pl.when(pl.col("held").is_not_null())
+        .then(pl.concat_str(pl.lit(" Home "), "held", pl.lit(" held during the acute illness.")))
+        .otherwise(pl.lit(""))
     )
     began = (
         pl.when(pl.col("role") == COMPLICATION)
         .then(pl.concat_str(pl.lit("Developed on hospital day "), "day", pl.lit(".")))
         .when(pl.col("planned") & (pl.col("role") == PRINCIPAL))
         .then(pl.lit("Admitted electively."))
-        .otherwise(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
+        .when(pl.col("symptoms").is_not_null())
+        .then(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
+        .otherwise(pl.lit("Found on arrival."))
     )
     old = pl.col("role") == COMORBID
-    body = pl.when(old).then(continued).otherwise(pl.concat_str(began, treated))
+    body = (
+        pl.when(old).then(pl.concat_str(continued, paused)).otherwise(pl.concat_str(began, treated))
+    )
     return frame.with_columns(line=pl.concat_str(pl.lit("# "), "title", pl.lit(": "), body))
 
 
@@ -85,10 +98,6 @@ def _problems(scene: Scene) -> pl.DataFrame:
             "condition": problems.condition,
             "role": problems.role,
             "title": named(listed, problems.condition, short=False),
-            "symptoms": picked(
-                [phrase_list(c.findings.symptoms[:3]) or c.title.lower() for c in listed],
-                problems.condition,
-            ),
             "day": 1 + np.maximum((problems.onset_s - scene.admit_s[who]) // DAY_S, 0),
             "planned": scene.encounters.planned[who],
         }
@@ -106,16 +115,12 @@ def _drug_names(
             "drug": picked([d.name.lower() for d in book], drug),
         }
     )
-    frame = frame.unique(maintain_order=True)
-    words = pl.col("drug")
-    joined = (
-        pl.when(words.len() > 1)
-        .then(
-            pl.concat_str(words.head(words.len() - 1).str.join(", "), pl.lit(" and "), words.last())
-        )
-        .otherwise(words.first())
+    grouped = frame.unique(maintain_order=True).group_by(
+        "encounter", "condition", maintain_order=True
     )
-    return frame.group_by("encounter", "condition", maintain_order=True).agg(joined.alias(name))
+    return grouped.agg("drug").select(
+        "encounter", "condition", listed_words(pl.col("drug"), MOST_DRUGS).alias(name)
+    )
 
 
 def _treated_with(scene: Scene, drugs: Medication) -> pl.DataFrame:
@@ -126,9 +131,11 @@ def _treated_with(scene: Scene, drugs: Medication) -> pl.DataFrame:
     )
 
 
-def _home_drugs(scene: Scene, drugs: Medication) -> pl.DataFrame:
+def _home_drugs(scene: Scene, drugs: Medication, *, held: bool) -> pl.DataFrame:
     home = drugs.home
-    return _drug_names(scene, home.encounter, home.condition, home.drug, "home")
+    rows = np.flatnonzero(home.held == held)
+    name = "held" if held else "home"
+    return _drug_names(scene, home.encounter[rows], home.condition[rows], home.drug[rows], name)
 
 
 def _frame_of_stay(scene: Scene, seen: tuple[Bools, Bools, Bools]) -> pl.DataFrame:
@@ -174,7 +181,7 @@ def _opening_and_closing() -> tuple[pl.Expr, pl.Expr]:
         pl.lit("SUMMARY: ___ year old "),
         "person",
         came,
-        pl.col("title").str.to_lowercase(),
+        mid_sentence(pl.col("title")),
         pl.lit("."),
         care,
     )

@@ -8,7 +8,8 @@ import polars as pl
 from ehrlich.charts.hospital.arrays import Ints
 from ehrlich.charts.hospital.course import HOUR_S
 from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, times
-from ehrlich.charts.hospital.scene import COMORBID, Scene, every
+from ehrlich.charts.hospital.records.phrases import Said, mid_sentence
+from ehrlich.charts.hospital.scene import COMORBID, PRINCIPAL, Scene, every
 
 Exams = tuple[Ints, Ints, Ints, Ints]  # encounter, exam, second, finding (row of findings_of) or -1
 
@@ -59,7 +60,7 @@ TUBE = (
 TUBE_IMPRESSION = "Support devices in standard position. No pneumothorax."
 
 
-def radiology_records(scene: Scene, done: Exams, *, rng: np.random.Generator) -> Tables:
+def radiology_records(scene: Scene, done: Exams, *, said: Said, rng: np.random.Generator) -> Tables:
     """The two tables."""
     who, exam, second, shown = done
     exams = list(scene.arrays.book.exams.values())
@@ -76,7 +77,7 @@ def radiology_records(scene: Scene, done: Exams, *, rng: np.random.Generator) ->
         note_type=pl.lit("RR"),
         charttime=times(second),
         storetime=times(second + 60 * np.round(np.exp(rng.normal(4.6, 0.8, n))).astype(np.int64)),
-        text=_text(scene, (who, exam, shown), rng),
+        text=_text(scene, (who, exam, shown), said, rng),
     )
     return {
         "note/radiology": table("note/radiology", frame.to_dict()),
@@ -86,15 +87,12 @@ def radiology_records(scene: Scene, done: Exams, *, rng: np.random.Generator) ->
     }
 
 
-def _text(scene: Scene, rows: tuple[Ints, Ints, Ints], rng: np.random.Generator) -> pl.Series:
+def _text(
+    scene: Scene, rows: tuple[Ints, Ints, Ints], said: Said, rng: np.random.Generator
+) -> pl.Series:
     who, exam, shown = rows
     exams = list(scene.arrays.book.exams.values())
     findings = findings_of(scene)
-    listed = list(scene.arrays.book.conditions.values())
-    reason = picked(
-        [", ".join(c.findings.symptoms[:2]) or c.title.lower() for c in listed],
-        scene.encounters.condition[who],
-    )
     sex = picked(["man", "woman"], scene.subjects.female[scene.encounters.subject[who]].astype(int))
     normal = picked([e.normal_findings for e in exams], exam)
     found = picked(findings, np.where(shown >= 0, shown, -1))
@@ -104,7 +102,7 @@ def _text(scene: Scene, rows: tuple[Ints, Ints, Ints], rng: np.random.Generator)
             "exam": picked([e.exam_name for e in exams], exam),
             "technique": picked([e.technique for e in exams], exam),
             "sex": sex,
-            "reason": reason,
+            "reason": _reasons(scene, said).gather(pl.Series(who)),
             "normal": normal,
             "found": found,
             "tube": tube,
@@ -142,6 +140,18 @@ def _text(scene: Scene, rows: tuple[Ints, Ints, Ints], rng: np.random.Generator)
         pl.lit("\n"),
     )
     return frame.select(text).to_series()
+
+
+def _reasons(scene: Scene, said: Said) -> pl.Series:
+    """Why a picture is wanted, for every encounter: what brought the patient."""
+    titles = [c.title for c in scene.arrays.book.conditions.values()]
+    every = pl.DataFrame(
+        {"encounter": np.arange(scene.n), "title": picked(titles, scene.encounters.condition)}
+    )
+    lead = said.symptoms.filter(pl.col("role") == PRINCIPAL)
+    joined = every.join(lead, on="encounter", how="left", maintain_order="left")
+    words = pl.col("words").list.head(2).list.join(", ")
+    return joined.select(words.fill_null(mid_sentence(pl.col("title")))).to_series()
 
 
 def _details(frame: pl.DataFrame, exam: Ints, facts: list[tuple[str, str, str]]) -> pl.DataFrame:

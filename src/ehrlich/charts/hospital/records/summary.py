@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from ehrlich.charts.hospital.records.phrases import mid_sentence
+
 HEAD = (
     " \nName:  ___                     Unit No:   ___\n"
     " \nAdmission Date:  ___              Discharge Date:   ___\n"
@@ -20,10 +22,14 @@ ADVICE = (
 
 def _opening() -> tuple[pl.Expr, pl.Expr, pl.Expr, pl.Expr]:
     """Why they came, the vital signs and labs on arrival, what was known."""
+    named = mid_sentence(pl.col("principal"))
+    complains = pl.concat_str(pl.lit(" with "), "symptoms").fill_null("")
     came = (
         pl.when("planned")
-        .then(pl.lit(" presenting for planned admission."))
-        .otherwise(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
+        .then(pl.concat_str(complains, pl.lit(" who presents for "), named, pl.lit(".")))
+        .when(pl.col("symptoms").is_not_null())
+        .then(pl.concat_str(pl.lit(" who presented with "), "symptoms", pl.lit(".")))
+        .otherwise(pl.concat_str(pl.lit(" who presented with "), named, pl.lit(".")))
     )
     arrival = (
         pl.when(pl.col("arrival").is_not_null())
@@ -45,6 +51,26 @@ def _opening() -> tuple[pl.Expr, pl.Expr, pl.Expr, pl.Expr]:
     return came, arrival, odd, known
 
 
+def _examination() -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Signs on arrival, old signs, and the examination before leaving."""
+
+    def line(column: str) -> pl.Expr:
+        said = pl.concat_str(pl.lit("\nNotable: "), column, pl.lit("."))
+        return pl.when(pl.col(column).fill_null("") != "").then(said).otherwise(pl.lit(""))
+
+    old = pl.concat_str(pl.lit("\nChronic: "), "old_signs", pl.lit("."))
+    known = pl.when(pl.col("old_signs").fill_null("") != "").then(old).otherwise(pl.lit(""))
+    # The signs of planned surgery are those after it.
+    after = pl.concat_str(
+        pl.lit("Vitals: ___\nGeneral: "),
+        "looks_after",
+        pl.lit("."),
+        pl.when("planned").then(line("signs")).otherwise(pl.lit("")),
+    )
+    left = pl.when("dead").then(pl.lit("Not applicable.")).otherwise(after)
+    return pl.when("planned").then(pl.lit("")).otherwise(line("signs")), known, left
+
+
 def compose(parts: pl.DataFrame) -> pl.Series:
     """The text, section by section."""
 
@@ -63,26 +89,29 @@ def compose(parts: pl.DataFrame) -> pl.Series:
         pl.lit("Dear "),
         "mr",
         pl.lit(" ___,\n\nYou were admitted to the hospital with "),
-        pl.col("principal").str.to_lowercase(),
+        mid_sentence(pl.col("principal")),
         pl.lit(ADVICE),
     )
     leaves_with = (
         pl.when(dead).then(pl.lit("None (expired)")).otherwise(or_else("leaves_with", "None"))
     )
     advice = pl.when(dead).then(pl.lit("Not applicable.")).otherwise(farewell)
+    before, old_signs, after = _examination()
+    bare = pl.col("principal").str.replace(", planned", "", literal=True)
     person = [pl.col("mr"), pl.lit(" ___ is a ___ year old "), pl.col("person")]
     text = pl.concat_str(
         pl.lit(HEAD), "sex", pl.lit("\n \nService: "), pl.col("service").str.to_uppercase(),
-        *section("Allergies", "Patient recorded as having No Known Allergies to Drugs"),
+        *section("Allergies", pl.col("allergies")),
         *section("Attending", "___."),
-        *section("Chief Complaint", pl.col("complaint")),
+        *section("Chief Complaint", pl.coalesce("complaint", "usual_complaint")),
         *section("Major Surgical or Invasive Procedure", pl.col("operation")),
         *section("History of Present Illness", *person, known, came, arrival, odd),
         *section("Past Medical History", pl.lit("- "), or_else("pmh", "None known")),
-        *section("Social History", "___"),
-        *section("Family History", "Reviewed and not relevant to the present admission."),
+        *section("Social History", pl.col("social")),
+        *section("Family History", pl.col("family")),
         *section("Physical Exam", "ADMISSION PHYSICAL EXAM:\nVitals: ", or_else("arrival", "___")),
-        pl.lit("\nGeneral: "), "exam",
+        pl.lit("\nGeneral: "), "looks", pl.lit("."), before, old_signs,
+        pl.lit("\n\nDISCHARGE PHYSICAL EXAM:\n"), after,
         *section("Pertinent Results", "ADMISSION LABS:\n", or_else("first_labs", "None drawn.")),
         pl.lit("\n\nDISCHARGE LABS:\n"), or_else("last_labs", "None drawn."),
         pl.lit("\n\nMICROBIOLOGY:\n"), or_else("cultures", "None sent."),
@@ -91,7 +120,7 @@ def compose(parts: pl.DataFrame) -> pl.Series:
         *section("Medications on Admission", LISTED, or_else("came_with", "None")),
         *section("Discharge Medications", leaves_with),
         *section("Discharge Disposition", or_else("goes", "Home")),
-        *section("Discharge Diagnosis", "PRIMARY:\n", pl.col("principal")),
+        *section("Discharge Diagnosis", "PRIMARY:\n", bare),
         pl.lit("\n\nSECONDARY:\n"), or_else("secondary", "None"),
         *section("Discharge Condition", pl.col("state")),
         *section("Discharge Instructions", advice),
