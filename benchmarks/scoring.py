@@ -64,12 +64,12 @@ def main() -> int:
     both = cases.join(predictions, on="case_id", maintain_order="left")
     rows = both.select("items", "answer", "answer_seen").rows()
     # The two take turns, so that another load on the machine meets both.
-    turns = [
-        (*timed(lambda: scalar_loop(rows)), *timed(lambda: score_sets(cases, predictions)))
-        for _ in range(options.runs)
-    ]
-    alone, scores = turns[-1][1], turns[-1][3]
-    loop_s, frame_s = (median(turn[side] for turn in turns) for side in (0, 2))
+    loops, frames = [], []
+    for _ in range(options.runs):
+        loops.append(timed(lambda: scalar_loop(rows)))
+        frames.append(timed(lambda: score_sets(cases, predictions)))
+    loop_s, frame_s = (median(seconds for seconds, _ in runs) for runs in (loops, frames))
+    alone, scores = loops[-1][1], frames[-1][1]
     same = scores.select(FIGURES).rows() == [
         tuple(getattr(each, name) for name in FIGURES) for each in alone
     ]

@@ -208,7 +208,7 @@ def parse_frame(
     status str (rows at "error" stay so: no answer was given). Out, added or replaced: status str,
     items list[str] (null for `yes_no`), answer bool (null but for `yes_no`), reasoning str.
     """
-    # A loop over outputs: reading free text is Python work, at some ten microseconds each.
+    # A loop over outputs: reading free text is Python work, some tens of microseconds each.
     blank = [None] * outputs.height
     columns = (
         outputs[name].to_list() if name in outputs.columns else blank
@@ -339,7 +339,7 @@ def _name(text: str, known: frozenset[str]) -> str:
         wrapped = name.startswith(opening) and name.endswith(closing)
         if wrapped and inner.strip() and opening not in inner and closing not in inner:
             name = inner.strip()
-    name = _BOLD.sub(r"\1", name)
+    name = _BOLD.sub(r"\1", name).strip()
     bare = name.rstrip(".,;").rstrip()
     return bare if normalise(bare) in known else name
 
@@ -347,7 +347,8 @@ def _name(text: str, known: frozenset[str]) -> str:
 def _known_parts(line: str, known: frozenset[str]) -> list[str]:
     """The parts of a single line if all are known names, else nothing."""
     for separator in (";", ","):
-        parts = [_name(re.sub(r"^\s*and\s", "", part), known) for part in line.split(separator)]
+        spelt = (re.sub(r"^\s*and\s", "", part) for part in line.split(separator))
+        parts = [_name(part, known) for part in spelt if any(map(str.isalnum, part))]
         if len(parts) > 1 and all(normalise(part) in known for part in parts):
             return parts
     return []

@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
 
 
 def write_labels(cases: Path, out: Path) -> dict[str, int]:
-    """`out/<task>/<split>/<shard>.parquet` in MEDS 0.4 LabelSchema, for each risk task; rows a task.
+    """`out/<task>/<split>/<shard>.parquet` (MEDS 0.4 LabelSchema) of each risk task; rows a task.
 
     Decision tasks have no label of that schema and are left out.
     """

@@ -29,7 +29,7 @@ class ReleasedScore(NamedTuple):
     f1: float
 
 
-def released_score(metric: str, label: str | Sequence[str], output: str) -> ReleasedScore:
+def released_score(output: str, label: str | Sequence[str], *, metric: str) -> ReleasedScore:
     """The score by the name that a released task gives its metric.
 
     em, recall and f1 are the same set scores; acc and aucroc the same accuracy.

@@ -74,6 +74,7 @@ def test_known_names_settle_doubts() -> None:
     known = known_items(["Sodium", "pH", "labevents", "1. Odd", "Heparin, porcine", ""])
     assert parse_items("Sodium, PH, and sodium.", known=known).items == ("Sodium", "PH", "sodium")
     assert parse_items("Sodium; Heparin, porcine", known=known).items[1] == "Heparin, porcine"
+    assert parse_items("Sodium, pH,", known=known).items == ("Sodium", "pH")
     assert parse_items("Sodium, gold", known=known).items == ("Sodium, gold",)
     assert parse_items("Sodium, pH").items == ("Sodium, pH",)
     assert parse_items("Sodium, pH\nHeparin", known=known).items == ("Sodium, pH", "Heparin")

@@ -249,12 +249,12 @@ def test_released_vectors_of_whole_outputs(shared: Path) -> None:
     found = vectors(shared, "get_score")
     assert len(found) == 73
     for vector in found:
-        arguments = vector["metric"], vector["label"], vector["trajectory"]
+        output, label, metric = vector["trajectory"], vector["label"], vector["metric"]
         if "error" in vector["result"]:  # there a NotImplementedError, here one of the house's
             with pytest.raises(DataError, match="no such metric"):
-                released_score(*arguments)
+                released_score(output, label, metric=metric)
             continue
-        score = released_score(*arguments)
+        score = released_score(output, label, metric=metric)
         if "acc" in vector["result"]:
             assert score.f1 == vector["result"]["acc"], vector
         else:

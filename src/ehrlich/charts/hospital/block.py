@@ -16,7 +16,7 @@ from ehrlich.base.store import write_aside
 from ehrlich.charts.hospital.arrays import load_arrays
 from ehrlich.charts.hospital.defects import soil
 from ehrlich.charts.hospital.layout import COLUMNS, SHARED
-from ehrlich.charts.hospital.records.billing import billing_records, procedures_done
+from ehrlich.charts.hospital.records.billing import billing_records
 from ehrlich.charts.hospital.records.chart import chart_records
 from ehrlich.charts.hospital.records.clinic import clinic_records
 from ehrlich.charts.hospital.records.cultures import culture_records
@@ -26,10 +26,11 @@ from ehrlich.charts.hospital.records.emergency import emergency_records
 from ehrlich.charts.hospital.records.frames import Tables
 from ehrlich.charts.hospital.records.given import given_records
 from ehrlich.charts.hospital.records.infusions import infusion_records
-from ehrlich.charts.hospital.records.lab_values import effects_of, linked_vitals
+from ehrlich.charts.hospital.records.lab_values import VITALS, effects_of, linked_vitals
 from ehrlich.charts.hospital.records.labs import lab_records
 from ehrlich.charts.hospital.records.orders import order_records
 from ehrlich.charts.hospital.records.phrases import said_of
+from ehrlich.charts.hospital.records.procedures import procedures_done
 from ehrlich.charts.hospital.records.radiology import exams_done, radiology_records
 from ehrlich.charts.hospital.records.stays import Stays, stay_records
 from ehrlich.charts.hospital.scene import Scene, build_scene
@@ -94,7 +95,7 @@ def block_tables(job: BlockJob) -> tuple[Scene, Stays, Tables, np.random.Generat
     scene = build_scene(arrays, job.number, n=job.subjects, rng=rng)
     tables, stays = stay_records(scene, rng)
     seen = arrays.vital_effect, arrays.vital_share
-    vitals = effects_of(scene, seen, linked=linked_vitals(arrays), spread=0.6, rng=rng)
+    vitals = effects_of(scene, seen, linked=linked_vitals(arrays), kind=VITALS, rng=rng)
     drugs = medication(scene, rng)
     exams = exams_done(scene, rng)
     done = procedures_done(scene, rng)

@@ -128,6 +128,19 @@ class Allergy(Model):
     classes: tuple[str, ...] = ()
 
 
+class Hcpcs(Model):
+    """A code of an outpatient bill: of stays under observation, or of stays for `conditions`."""
+
+    key: str
+    code: str
+    long: str
+    short: str
+    observed: bool = False
+    direct: bool = False
+    conditions: tuple[str, ...] = ()
+    p: Probability = Field(ge=0, le=1)
+
+
 class IcdTitle(Model):
     """One row of d_icd_diagnoses."""
 

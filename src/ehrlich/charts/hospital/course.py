@@ -21,14 +21,14 @@ STATES = TRANSIENT + 2
 HOUR_S = 3600
 
 ED_EARLY_PER_H, ED_LATE_PER_H = 1 / 2.3, 1 / 3.0
-ICU_SHARE = np.array([0.001, 0.004, 0.025, 0.11, 0.5, 0.88])
+ICU_SHARE = np.array([0.001, 0.006, 0.05, 0.2, 0.6, 0.9])
 HOME_PER_H = np.array([1 / 24, 1 / 90, 1 / 700, 0.0, 0.0, 0.0])
 TO_ICU_PER_H = np.array([0.0, 0.00005, 0.0003, 0.002, 0.03, 0.14])
-FROM_ICU_PER_H = np.array([1 / 9, 1 / 14, 1 / 26, 1 / 130, 0.0, 0.0])
+FROM_ICU_PER_H = np.array([1 / 11, 1 / 17, 1 / 30, 1 / 130, 0.0, 0.0])
 # The textbook's drift is that of an untreated patient; care is densest where it is needed most.
 IMPROVE_BY_LEVEL = np.array([0.0, 1.0, 1.1, 1.3, 1.6, 2.0])
 WORSEN_BY_LEVEL = np.array([0.3, 0.7, 0.9, 1.0, 1.0, 0.0])
-DEATH_BY_LEVEL = np.array([0.0, 0.0, 0.0003, 0.002, 0.03, 0.45])
+DEATH_BY_LEVEL = np.array([0.0, 0.0, 0.0005, 0.004, 0.055, 0.6])
 COMPLICATION_SHARE = 0.3  # of complications make the patient a level worse
 ADMIT_SLOPE = 1.3
 

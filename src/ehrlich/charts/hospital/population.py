@@ -42,10 +42,10 @@ from ehrlich.charts.hospital.risks import DAY_S, HOME_DEATH_DAYS, HOME_DEATH_MEA
 
 MAX_ROUNDS = 12
 # Hospitals also see people who never pass their ED: transfers, and more who come by appointment.
-DIRECT, PLANNED_FIRST = 0.5, 11.0
+DIRECT, PLANNED_FIRST = 0.5, 14.0
 # Those live further away: later illness rarely brings them here.
-LATE_FROM_AFAR = 0.3
-READMIT = 1.5
+LATE_FROM_AFAR = 0.2
+READMIT = 1.45
 ARRIVALS = np.array(
     [
         3,
@@ -169,11 +169,19 @@ def _first_encounters(
     none = np.zeros((n, len(arrays.keys)), bool)
     chronic = _with_comorbidities(arrays, (condition, age, female, none), rng)
     planned = rng.random(n) < arrays.elective[condition]
+    subjects = replace(subjects, start_s=np.where(planned, _morning(start_s, rng), start_s))
     return subjects, _encounters(
         arrays,
         (np.arange(n), condition, age, chronic),
-        (planned, start_s, np.full(n, NONE), planned & False),
+        (planned, subjects.start_s, np.full(n, NONE), planned & False),
         rng,
+    )
+
+
+def _morning(start_s: Ints, rng: np.random.Generator) -> Ints:
+    """When those who come by appointment arrive on that day."""
+    return np.asarray(
+        start_s // DAY_S * DAY_S + 7 * HOUR_S + 60 * rng.integers(0, 240, len(start_s))
     )
 
 
@@ -380,11 +388,7 @@ def _next_encounters(
     planned = (why == PLANNED) | (
         (why == LATE) & (rng.random(len(rows)) < arrays.elective[condition])
     )
-    start_s = np.where(
-        planned,
-        start_s // DAY_S * DAY_S + 7 * HOUR_S + 60 * rng.integers(0, 240, len(rows)),
-        start_s,
-    )
+    start_s = np.where(planned, _morning(start_s, rng), start_s)
     # An ED return of the window keeps its subject inside it; a new hospital stay opens its own.
     returning = (why == RETURN) | ((why == REATTEND) & before.returning[rows])
     return _encounters(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from ehrlich.charts.hospital.records.billing import OBSERVATION
 from ehrlich.charts.hospital.records.frames import CAREGIVERS, Tables, provider_ids, table
+from ehrlich.charts.hospital.records.procedures import procedures_of
 from ehrlich.charts.hospital.textbook import Textbook
 
 
@@ -13,17 +13,17 @@ def shared_tables(book: Textbook) -> Tables:
     """Every table of layout.SHARED."""
     procedures = {
         (version, code): p.title
-        for c in book.conditions.values()
-        for p in c.procedures
+        for p in procedures_of(book)
         for version, code in ((9, p.icd9), (10, p.icd10))
     }
+    bills = sorted(book.hcpcs.values(), key=lambda bill: bill.code)
     return {
         "hosp/d_hcpcs": table(
             "hosp/d_hcpcs",
             {
-                "code": [OBSERVATION[0]],
-                "long_description": [OBSERVATION[1]],
-                "short_description": [OBSERVATION[2]],
+                "code": [b.code for b in bills],
+                "long_description": [b.long for b in bills],
+                "short_description": [b.short for b in bills],
             },
         ),
         "hosp/d_icd_diagnoses": _titles("hosp/d_icd_diagnoses", dict(book.titles)),

@@ -24,6 +24,7 @@ from ehrlich.charts.hospital.catalog import (
     Drug,
     DrugGroup,
     Exam,
+    Hcpcs,
     IcdTitle,
     IcuItem,
     Lab,
@@ -194,6 +195,7 @@ class Textbook:
     antibiotics: Mapping[str, Antibiotic]
     specimens: Mapping[str, Specimen]
     exams: Mapping[str, Exam]
+    hcpcs: Mapping[str, Hcpcs]
     titles: Mapping[tuple[int, str], str]
     places: Places
 
@@ -229,6 +231,7 @@ def load_textbook(folder: Path | None = None) -> Textbook:
         antibiotics=antibiotics,
         specimens=_by_key(Specimen, catalog / "specimens.yaml"),
         exams=_by_key(Exam, catalog / "exams.yaml"),
+        hcpcs=_by_key(Hcpcs, catalog / "hcpcs.yaml"),
         titles={
             (t.version, t.code): t.title for _, t in _read(IcdTitle, catalog / "icd_titles.yaml")
         },
@@ -301,6 +304,8 @@ def _check_references(book: Textbook, places: Mapping[str, str]) -> None:
             [drug.icu_item] if drug.icu_item else [], book.icu_items, "ICU item", f"drug {drug.key}"
         )
         _known(drug.labs, book.labs, "lab", f"drug {drug.key}")
+    for bill in book.hcpcs.values():
+        _known(bill.conditions, book.conditions, "condition", f"hcpcs {bill.key}")
     classes = {drug.drug_class for drug in book.drugs.values()}
     for name, wanted in (
         *((g.key, g.classes) for g in book.drug_groups.values()),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from ehrlich.charts.hospital.arrays import LEVELS, Ints
+from ehrlich.charts.hospital.arrays import Bools, Ints
+from ehrlich.charts.hospital.course import HOUR_S
 from ehrlich.charts.hospital.records.calendar import icd_ten
-from ehrlich.charts.hospital.records.frames import Tables, days, ids, picked, table
+from ehrlich.charts.hospital.records.frames import Tables, days, picked, table
+from ehrlich.charts.hospital.records.procedures import worst_severity
 from ehrlich.charts.hospital.risks import DAY_S
 from ehrlich.charts.hospital.scene import COMORBID, COMPLICATION, Scene
 
-OBSERVED_H = 48
-OBSERVATION = ("G0378", "Hospital observation service, per hour", "Hospital observation per hr")
+OBSERVED_H = 24
+# Categories of which an old disease adds no code when something acute has one.
+ONE_A_STAY = ("E10", "E11", "I48", "I50", "J44", "J45", "F10", "F11", "250", "428", "493", "571")
 
 
 def billing_records(scene: Scene, done: pl.DataFrame, *, rng: np.random.Generator) -> Tables:
@@ -21,7 +24,7 @@ def billing_records(scene: Scene, done: pl.DataFrame, *, rng: np.random.Generato
         "hosp/diagnoses_icd": _diagnoses(scene, rng),
         "hosp/procedures_icd": _procedures(scene, done),
         "hosp/drgcodes": _drg(scene, rng),
-        "hosp/hcpcsevents": _hcpcs(scene),
+        "hosp/hcpcsevents": _hcpcs(scene, rng),
     }
 
 
@@ -52,7 +55,9 @@ def _diagnoses(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
             "icd_version": np.where(ten[row], 10, 9),
         }
     ).sort("encounter", "role", "rank", maintain_order=True)
-    frame = frame.unique(["encounter", "icd_code"], keep="first", maintain_order=True)
+    frame = _once_a_category(frame).unique(
+        ["encounter", "icd_code"], keep="first", maintain_order=True
+    )
     who = frame["encounter"].to_numpy()
     return table(
         "hosp/diagnoses_icd",
@@ -64,44 +69,12 @@ def _diagnoses(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     )
 
 
-def procedures_done(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
-    """Procedures of each stay: encounter, second, codes, title, ICU item or null."""
-    problems = scene.problems
-    worst = np.zeros(scene.n, np.int64)
-    np.maximum.at(worst, np.repeat(np.arange(scene.n), np.diff(scene.hours_from)), scene.severity)
-    worst = np.minimum(worst, LEVELS - 1)
-    who: list[Ints] = []
-    second: list[Ints] = []
-    what: list[Ints] = []
-    number = 0
-    for row, condition in enumerate(scene.arrays.book.conditions.values()):
-        mine = np.flatnonzero(
-            (problems.condition == row)
-            & (problems.role != COMORBID)
-            & scene.admitted[problems.encounter]
-        )
-        for procedure in condition.procedures:
-            of = problems.encounter[mine]
-            chosen = (rng.random(len(mine)) < procedure.p) & (worst[of] >= procedure.from_severity)
-            of = of[chosen]
-            begin = np.maximum(problems.onset_s[mine][chosen], scene.admit_s[of])
-            room = np.minimum(scene.left_s[of] - begin, 40 * 3600) * rng.uniform(0.02, 0.8, len(of))
-            who.append(of)
-            second.append((begin + room).astype(np.int64) // 60 * 60)
-            what.append(np.full(len(of), number))
-            number += 1
-    listed = [(p, c.key) for c in scene.arrays.book.conditions.values() for p in c.procedures]
-    code = np.concatenate([*what, np.zeros(0, np.int64)]).astype(np.int64)
-    return pl.DataFrame(
-        {
-            "encounter": np.concatenate([*who, np.zeros(0, np.int64)]).astype(np.int64),
-            "second": np.concatenate([*second, np.zeros(0, np.int64)]).astype(np.int64),
-            "icd10": picked([p.icd10 for p, _ in listed], code),
-            "icd9": picked([p.icd9 for p, _ in listed], code),
-            "title": picked([p.title for p, _ in listed], code),
-            "item": picked([p.item for p, _ in listed], code),
-        }
-    ).sort("encounter", "second", "icd10")
+def _once_a_category(frame: pl.DataFrame) -> pl.DataFrame:
+    """Diagnoses without the general code of a disease that a more urgent one names already."""
+    category = pl.col("icd_code").str.slice(0, 3)
+    again = category.is_in(ONE_A_STAY) & (pl.col("role") == 2)
+    first = pl.col("role").min().over("encounter", category)
+    return frame.filter(~(again & (first < pl.col("role"))))
 
 
 def _procedures(scene: Scene, done: pl.DataFrame) -> pl.DataFrame:
@@ -125,8 +98,7 @@ def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     stays = np.flatnonzero(scene.admitted & (scene.left_s - scene.admit_s > DAY_S // 2))
     condition = scene.encounters.condition[stays]
     burden = scene.encounters.chronic[stays].sum(axis=1)
-    worst = np.zeros(scene.n, np.int64)
-    np.maximum.at(worst, np.repeat(np.arange(scene.n), np.diff(scene.hours_from)), scene.severity)
+    worst = worst_severity(scene)
     level = np.clip(np.round(0.6 * worst[stays] + 0.25 * burden), 1, 4).astype(np.int64)
     titles = [c.title.upper() for c in scene.arrays.book.conditions.values()]
     base = np.array([20 + (sum(map(ord, c)) * 37) % 900 for c in scene.arrays.keys])[condition]
@@ -157,23 +129,35 @@ def _drg(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
     return pl.concat(frames).sort("subject_id", "hadm_id", "drg_type", maintain_order=True)
 
 
-def _hcpcs(scene: Scene) -> pl.DataFrame:
-    """Observation hours of short unplanned stays."""
-    short = (
-        scene.admitted
-        & ~scene.encounters.planned
-        & (scene.left_s - scene.admit_s < OBSERVED_H * 1800)
-    )
-    rows = np.flatnonzero(short)
-    n = len(rows)
+def _hcpcs(scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
+    """Observation of short unplanned stays, and single services of others."""
+    brief = scene.left_s - scene.admit_s < OBSERVED_H * HOUR_S
+    short: Bools = scene.admitted & ~scene.encounters.planned & brief
+    listed = list(scene.arrays.book.hcpcs.values())
+    who: list[Ints] = []
+    what: list[Ints] = []
+    for row, bill in enumerate(listed):
+        rows = [scene.arrays.index(c) for c in bill.conditions]
+        fits = np.isin(scene.encounters.condition, rows)
+        if bill.observed:
+            fits = short & (scene.ed_id < 0) if bill.direct else short
+        chosen = np.flatnonzero(scene.admitted & fits & (rng.random(scene.n) < bill.p))
+        who.append(chosen)
+        what.append(np.full(len(chosen), row))
+    stay, bill_row = np.concatenate(who), np.concatenate(what)
+    order = np.lexsort((bill_row, stay))
+    stay, bill_row = stay[order], bill_row[order]
     return table(
         "hosp/hcpcsevents",
-        {
-            "subject_id": pl.Series(scene.of_subject[rows]),
-            "hadm_id": ids(scene.hadm_id[rows]),
-            "chartdate": days(scene.admit_s[rows]),
-            "hcpcs_cd": pl.Series([OBSERVATION[0]] * n, dtype=pl.String),
-            "seq_num": pl.Series(np.ones(n, np.int64)),
-            "short_description": pl.Series([OBSERVATION[2]] * n, dtype=pl.String),
-        },
+        pl.DataFrame(
+            {
+                "subject_id": scene.of_subject[stay],
+                "hadm_id": scene.hadm_id[stay],
+                "chartdate": days(scene.admit_s[stay]),
+                "hcpcs_cd": picked([b.code for b in listed], bill_row),
+                "short_description": picked([b.short for b in listed], bill_row),
+            }
+        )
+        .with_columns(seq_num=pl.int_range(pl.len()).over("hadm_id") + 1)
+        .to_dict(),
     )

@@ -36,6 +36,7 @@ SCORES = {
 }
 EVERY_H = {"temperature": 4, "gcs_eye": 4, "gcs_verbal": 4, "gcs_motor": 4, "pain": 4}
 INTUBATED = "No Response-ETT"
+MAP_AIM = 68  # what vasopressors are titrated to
 # Numbers of the ventilator and the like: mean, spread, decimals.
 SETTINGS = {
     "peep": (6.5, 1.6, 0),
@@ -189,8 +190,11 @@ def _pressures(
     line = rng.normal(0, 4, scene.n)[clock.encounter]  # what this transducer shows more
     found: dict[str, Floats] = {}
     for tail, more, less in (("", 0.0, 0.0), ("_arterial", line + rng.normal(0, 4, n), 3.0)):
-        upper = np.asarray(np.round(np.maximum(sbp + more, 45)))
-        lower = np.asarray(np.round(np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper)))
+        upper = np.maximum(sbp + more, 45).round()
+        lower = np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper).round()
+        short = np.maximum(MAP_AIM + rng.normal(0, 4, n) - (upper + 2 * lower) / 3, 0)
+        lift = np.where(clock.pressor, 0.85 * short, 0.0)
+        upper, lower = (upper + 1.3 * lift).round(), (lower + 0.85 * lift).round()
         found |= {f"sbp{tail}": upper, f"dbp{tail}": lower}
         found[f"map{tail}"] = np.round((upper + 2 * lower) / 3 + rng.normal(0, 0.8, n))
     return found

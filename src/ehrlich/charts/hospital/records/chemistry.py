@@ -104,7 +104,7 @@ def acidity(pco2: Floats, total_co2: Floats) -> Floats:
     """pH by Henderson and Hasselbalch.
 
     >>> float(acidity(np.array([40.0]), np.array([25.2])).round(2)[0])
-    7.4
+    7.39
     """
     ratio = bicarbonate_of(total_co2, pco2) / (CO2_SOLUBILITY * pco2)
     return np.asarray(np.clip(CO2_PK + np.log10(ratio), 6.8, 7.75))

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ehrlich.charts.hospital.arrays import Bools, Ints
+from ehrlich.charts.hospital.arrays import Bools, Floats, Ints
 from ehrlich.charts.hospital.course import ICU
 from ehrlich.charts.hospital.records.frames import Tables, ids, picked, table, times
-from ehrlich.charts.hospital.records.history import background, general_look, known_problems
+from ehrlich.charts.hospital.records.history import (
+    background,
+    general_look,
+    has_problem,
+    known_problems,
+)
 from ehrlich.charts.hospital.records.lists import medication_lists
 from ehrlich.charts.hospital.records.narrative import course_text
 from ehrlich.charts.hospital.records.phrases import Said, listed_words
@@ -59,6 +64,35 @@ SHORT = {
     "pco2": "pCO2",
     "po2": "pO2",
 }
+# Abnormal with another of the same tube: nobody mentions them in a history.
+IMPLIED = ("RBC", "Hct", "PT", "CK-MB")
+LAST_H = 36
+PLAIN = {
+    "intubation": "Endotracheal intubation",
+    "invasive_ventilation": "Mechanical ventilation",
+    "multi_lumen": "Central venous catheter placement",
+    "arterial_line": "Arterial line placement",
+    "picc_line": "PICC placement",
+    "foley_catheter": "Urinary catheter placement",
+    "cardiac_cath": "Cardiac catheterization",
+    "bronchoscopy": "Bronchoscopy",
+    "hemodialysis": "Hemodialysis",
+    "dialysis_crrt": "Continuous renal replacement therapy",
+    "endoscopy": "Upper endoscopy (EGD)",
+    "colonoscopy": "Colonoscopy",
+    "paracentesis": "Paracentesis",
+    "thoracentesis": "Thoracentesis",
+    "chest_tube_placed": "Chest tube placement",
+    "lumbar_puncture": "Lumbar puncture",
+    "non_invasive_ventilation": "Non-invasive ventilation",
+    "cardioversion_defibrillation": "Cardioversion",
+    "peg_insertion": "PEG tube placement",
+    "transthoracic_echo": "Transthoracic echocardiogram",
+}
+APPROACH = (
+    r", (External|Open|Percutaneous|Percutaneous Endoscopic|Via Natural or Artificial Opening)"
+    r"( Endoscopic)?( Approach)?$"
+)
 GOES = {
     "HOME": "Home",
     "HOME HEALTH CARE": "Home With Service\n \nFacility:\n___",
@@ -74,7 +108,12 @@ CONDITION = (
     "Level of Consciousness: Alert and interactive.\n"
     "Activity Status: Ambulatory - Independent."
 )
-FRAIL = (
+WEAK = (
+    "Mental Status: Clear and coherent.\n"
+    "Level of Consciousness: Alert and interactive.\n"
+    "Activity Status: Out of Bed with assistance to chair or wheelchair."
+)
+CONFUSED = (
     "Mental Status: Confused - sometimes.\n"
     "Level of Consciousness: Alert and interactive.\n"
     "Activity Status: Out of Bed with assistance to chair or wheelchair."
@@ -133,7 +172,7 @@ def _parts(
         mr=picked(["Mr.", "Ms."], female.astype(int)),
         service=picked(list(dict.fromkeys(book.places.services.values())), _service(scene)),
         usual_complaint=picked([(c.chief_complaints or (c.title,))[0] for c in listed], principal),
-        looks=general_look(scene.appearance[scene.hours_from[:-1]]),
+        looks=general_look(_at_first(scene)),
         looks_after=general_look(scene.severity[scene.hours_from[1:] - 1].astype(float)),
         principal=picked([c.title for c in listed], principal),
         planned=pl.Series(scene.encounters.planned),
@@ -143,8 +182,10 @@ def _parts(
         state=pl.select(
             pl.when(pl.Series(died))
             .then(pl.lit("Expired"))
+            .when(pl.Series(has_problem(scene, ("dementia", "delirium", "hepatic_encephalopathy"))))
+            .then(pl.lit(CONFUSED))
             .when(pl.Series(frail))
-            .then(pl.lit(FRAIL))
+            .then(pl.lit(WEAK))
             .otherwise(pl.lit(CONDITION))
         ).to_series(),
         operation=_operations(scene, facts["done"]),
@@ -164,6 +205,12 @@ def _parts(
         key = "hadm_id" if "hadm_id" in piece.columns else "encounter"
         frame = frame.join(piece, on=key, how="left", maintain_order="left")
     return frame
+
+
+def _at_first(scene: Scene) -> Floats:
+    """How ill the patient seems on arrival; who comes by appointment is not ill."""
+    shown = scene.appearance[scene.hours_from[:-1]]
+    return np.where(scene.encounters.planned, np.minimum(shown, 1.5), shown)
 
 
 def _words(said: Said) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -204,8 +251,10 @@ def _ventilated(scene: Scene) -> tuple[Bools, Bools, Bools]:
 
 
 def _operations(scene: Scene, done: pl.DataFrame) -> pl.Series:
+    plain = pl.col("item").replace_strict(PLAIN, default=None, return_dtype=pl.String)
     grouped = (
-        done.unique(["encounter", "title"], maintain_order=True)
+        done.with_columns(title=pl.coalesce(plain, pl.col("title").str.replace(APPROACH, "")))
+        .unique(["encounter", "title"], keep="first", maintain_order=True)
         .group_by("encounter", maintain_order=True)
         .agg(pl.col("title").str.join("\n"))
     )
@@ -263,8 +312,12 @@ def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("flag").is_not_null()).then(pl.lit("*")).otherwise(pl.lit("")),
     )
     used = used.with_columns(result=result)
+    closing = pl.col("charttime").max().over("hadm_id") - pl.duration(hours=LAST_H)
     parts = {}
-    for name, ordered in (("first", used), ("last", used.reverse())):
+    for name, ordered in (
+        ("first", used),
+        ("last", used.filter(pl.col("charttime") >= closing).reverse()),
+    ):
         one = ordered.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).sort(
             "hadm_id", "charttime", "rank", maintain_order=True
         )
@@ -280,7 +333,7 @@ def _labs(scene: Scene, labs: pl.DataFrame) -> pl.DataFrame:
             .agg(pl.col("line").str.join("\n").alias(f"{name}_labs"))
         )
     odd = used.unique(["hadm_id", "itemid"], keep="first", maintain_order=True).filter(
-        pl.col("flag").is_not_null()
+        pl.col("flag").is_not_null() & ~pl.col("short").is_in(IMPLIED)
     )
     said = pl.concat_str("short", pl.lit(" "), "value")
     odd = (

@@ -112,3 +112,11 @@ def _has(scene: Scene, key: str) -> Bools:
 def general_look(shown: Floats) -> pl.Series:
     """The first line of a physical examination, by how ill the patient seems."""
     return picked(GENERAL, np.searchsorted([0.7, 1.7, 2.7, 4.0], shown))
+
+
+def has_problem(scene: Scene, keys: tuple[str, ...]) -> Bools:
+    """Encounters in which one of the conditions is a problem, old or new."""
+    rows = [scene.arrays.index(key) for key in keys]
+    found = np.zeros(scene.n, bool)
+    found[scene.problems.encounter[np.isin(scene.problems.condition, rows)]] = True
+    return found

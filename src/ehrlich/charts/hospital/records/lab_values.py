@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ehrlich.charts.hospital.arrays import Arrays, Bools, Floats, Ints
+from ehrlich.charts.hospital.course import HOUR_S
 from ehrlich.charts.hospital.records.chemistry import (
     LINKED,
     POSSIBLE,
@@ -20,8 +21,20 @@ from ehrlich.charts.hospital.scene import COMPLICATION, Scene
 
 # Beyond LARGE SDs findings hardly follow the severity of the moment; they all fade with recovery.
 LARGE, STEADY, CHRONIC_MOST = 4.0, 0.3, 12.0
+OPERATED_S = 5 * HOUR_S
 # Of several old diseases the strongest shows in full, the others add this share.
 ADDED = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What sets labs and vital signs apart: how much people differ, how fast a change shows."""
+
+    spread: float
+    rise_s: int
+
+
+LABS, VITALS = Kind(0.3, 36 * HOUR_S), Kind(0.6, HOUR_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,7 @@ class Effects:
     """SDs by which each encounter's labs move: principal at severity 3, chronic, complications."""
 
     acute: Floats
+    acute_from_s: Ints  # from when they show: what an operation does shows after it
     usual_dose: Floats  # at the principal condition's usual severity
     first_dose: Floats  # as it showed on arrival
     chronic: Floats
@@ -36,6 +50,8 @@ class Effects:
     late: Floats  # one row a complication
     late_of: Ints  # its encounter
     late_from_s: Ints
+    late_dose: Floats  # at its usual severity
+    rise_s: int  # how long a complication takes to show in full
 
 
 def effects_of(
@@ -43,7 +59,7 @@ def effects_of(
     findings: tuple[Floats, Floats],
     *,
     linked: Ints | None = None,
-    spread: float,
+    kind: Kind,
     rng: np.random.Generator,
 ) -> Effects:
     """Which findings each person shows, and by how much (SDs), for labs or vital signs.
@@ -61,13 +77,16 @@ def effects_of(
     shown = effect[what] * (rng.random((len(late), width))[:, link] < share[what])
     return Effects(
         acute=acute,
+        acute_from_s=scene.encounters.start_s + np.where(scene.encounters.planned, OPERATED_S, 0),
         usual_dose=dose(scene.arrays.severity_mean[principal]),
         first_dose=dose(scene.appearance[scene.hours_from[:-1]]),
         chronic=_carried(scene, findings, link, rng),
-        person=rng.normal(0, spread, (scene.n, width)),
+        person=rng.normal(0, kind.spread, (scene.n, width)),
         late=shown,
         late_of=problems.encounter[late],
         late_from_s=problems.onset_s[late],
+        late_dose=dose(scene.arrays.severity_mean[what]),
+        rise_s=kind.rise_s,
     )
 
 
@@ -119,6 +138,7 @@ def moved(
     """SDs by which the given measurements are moved."""
     size, now = effects.acute[encounter, column], dose(severity)
     acute = size * np.where(np.abs(size) > LARGE, _steady(effects, encounter, now), now)
+    acute = np.where(time_s < effects.acute_from_s[encounter], 0.0, acute)
     chronic = effects.chronic[encounter, column]
     # The same change from two causes does not double.
     same = acute * chronic > 0
@@ -131,8 +151,11 @@ def moved(
         for ahead in range(int(np.bincount(owner).max())):
             row = np.minimum(first + ahead, len(owner) - 1)
             mine = (owner[row] == encounter) & (effects.late_from_s[order[row]] <= time_s)
-            gain = effects.late[order[row], column] * dose(np.maximum(severity, 1.5))
-            shift = shift + np.where(mine, gain, 0.0)
+            change = effects.late[order[row], column]
+            usual = effects.late_dose[order[row]]
+            far = np.where(np.abs(change) > LARGE, usual, dose(np.maximum(severity, 1.5)))
+            since = (time_s - effects.late_from_s[order[row]]) / effects.rise_s
+            shift = shift + np.where(mine, change * far * np.clip(since, 0.1, 1.0), 0.0)
     return np.asarray(shift)
 
 
@@ -150,7 +173,7 @@ def lab_effects(scene: Scene, home: HomeDrugs, *, rng: np.random.Generator) -> E
     keys, arrays = list(scene.arrays.book.labs), scene.arrays
     linked = _mapped(keys, LINKED)
     found = effects_of(
-        scene, (arrays.lab_effect, arrays.lab_share), linked=linked, spread=0.3, rng=rng
+        scene, (arrays.lab_effect, arrays.lab_share), linked=linked, kind=LABS, rng=rng
     )
     return with_drugs(scene, found, home=home, rng=rng)
 

@@ -302,5 +302,14 @@ def _as_text(value: Floats, decimals: Ints, lost: Bools) -> pl.Series:
     """Numbers as the laboratory prints them."""
     frame = pl.DataFrame({"v": value, "d": decimals, "lost": lost})
     shown = pl.when(pl.col("d") == 0).then(pl.col("v").round(0).cast(pl.Int64).cast(pl.String))
-    printed = shown.otherwise(pl.col("v").cast(pl.String))
+    digits = pl.col("d").cast(pl.UInt32)
+    unit = 10 ** pl.col("d")
+    whole = (pl.col("v").abs() * unit).round(0).cast(pl.Int64)
+    exact = pl.concat_str(
+        pl.when(pl.col("v") < 0).then(pl.lit("-")).otherwise(pl.lit("")),
+        (whole // unit).cast(pl.String),
+        pl.lit("."),
+        (whole % unit).cast(pl.String).str.zfill(digits),
+    )
+    printed = shown.when(pl.col("d") > 1).then(exact).otherwise(pl.col("v").cast(pl.String))
     return frame.select(pl.when(pl.col("lost")).then(None).otherwise(printed)).to_series()

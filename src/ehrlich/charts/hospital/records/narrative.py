@@ -63,14 +63,14 @@ def _problem_lines(scene: Scene, drugs: Medication, said: Said) -> pl.DataFrame:
     )
     continued = (
         pl.when(pl.col("home").is_not_null())
-        .then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit(".")))
+        .then(pl.concat_str(pl.lit("Continued home "), "home", pl.lit(". ")))
         .when(pl.col("held").is_null())
         .then(pl.lit("Stable, no change to management."))
         .otherwise(pl.lit(""))
     )
     paused = (
         pl.when(pl.col("held").is_not_null())
-        .then(pl.concat_str(pl.lit(" Home "), "held", pl.lit(" held during the acute illness.")))
+        .then(pl.concat_str(pl.lit("Home "), "held", pl.lit(" held during the acute illness.")))
         .otherwise(pl.lit(""))
     )
     began = (
@@ -82,11 +82,14 @@ def _problem_lines(scene: Scene, drugs: Medication, said: Said) -> pl.DataFrame:
         .then(pl.concat_str(pl.lit("Presented with "), "symptoms", pl.lit(".")))
         .otherwise(pl.lit("Found on arrival."))
     )
+    bare = pl.col("title").str.replace(", planned", "", literal=True)
     old = pl.col("role") == COMORBID
     body = (
-        pl.when(old).then(pl.concat_str(continued, paused)).otherwise(pl.concat_str(began, treated))
+        pl.when(old)
+        .then(pl.concat_str(continued, paused).str.strip_chars_end())
+        .otherwise(pl.concat_str(began, treated))
     )
-    return frame.with_columns(line=pl.concat_str(pl.lit("# "), "title", pl.lit(": "), body))
+    return frame.with_columns(line=pl.concat_str(pl.lit("# "), bare, pl.lit(": "), body))
 
 
 def _problems(scene: Scene) -> pl.DataFrame:
@@ -124,11 +127,16 @@ def _drug_names(
 
 
 def _treated_with(scene: Scene, drugs: Medication) -> pl.DataFrame:
-    orders = drugs.orders
-    mine = orders.condition >= 0
-    return _drug_names(
-        scene, orders.encounter[mine], orders.condition[mine], orders.drug[mine], "drugs"
-    )
+    """What was ordered for each problem, in the textbook's order."""
+    orders, keys = drugs.orders, list(scene.arrays.book.drugs)
+    place = np.zeros((len(scene.arrays.keys), len(keys)), np.int64)
+    for row, condition in enumerate(scene.arrays.book.conditions.values()):
+        for at, treatment in enumerate(condition.treatments):
+            place[row, keys.index(treatment.drug)] = at
+    mine = np.flatnonzero(orders.condition >= 0)
+    who, condition_row, drug = orders.encounter[mine], orders.condition[mine], orders.drug[mine]
+    order = np.lexsort((place[condition_row, drug], condition_row, who))
+    return _drug_names(scene, who[order], condition_row[order], drug[order], "drugs")
 
 
 def _home_drugs(scene: Scene, drugs: Medication, *, held: bool) -> pl.DataFrame:
@@ -144,13 +152,11 @@ def _frame_of_stay(scene: Scene, seen: tuple[Bools, Bools, Bools]) -> pl.DataFra
     listed = list(scene.arrays.book.conditions.values())
     female = scene.subjects.female[scene.encounters.subject]
     title = named(listed, scene.encounters.condition, short=False)
-    days = np.maximum(np.round((scene.left_s - scene.admit_s) / DAY_S), 1).astype(np.int64)
     frame = pl.DataFrame(
         {
             "encounter": np.arange(scene.n),
             "title": title,
             "person": picked(["man", "woman"], female.astype(int)),
-            "days": days,
             "icu": icu,
             "vent": vent,
             "pressor": pressor,
@@ -194,13 +200,9 @@ def _opening_and_closing() -> tuple[pl.Expr, pl.Expr]:
             )
         )
         .otherwise(
-            pl.concat_str(
-                pl.lit(
-                    "TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n"
-                    "- Length of stay "
-                ),
-                "days",
-                pl.lit(" day(s); symptoms had improved by discharge."),
+            pl.lit(
+                "TRANSITIONAL ISSUES:\n- Follow up with primary care within ___ days.\n"
+                "- Symptoms had improved by discharge."
             )
         )
     )

@@ -88,7 +88,8 @@ def compose(parts: pl.DataFrame) -> pl.Series:
     farewell = pl.concat_str(
         pl.lit("Dear "),
         "mr",
-        pl.lit(" ___,\n\nYou were admitted to the hospital with "),
+        pl.lit(" ___,\n\nYou were admitted to the hospital "),
+        pl.when("planned").then(pl.lit("for ")).otherwise(pl.lit("with ")),
         mid_sentence(pl.col("principal")),
         pl.lit(ADVICE),
     )
