@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ehrlich.cohorts.windows import (
+    EventIndex,
     back_from_anchor,
     context_of,
     forward_from_anchor,
@@ -84,7 +85,7 @@ def test_a_window_holds_what_a_plain_count_holds(
     events: list[Event], cases: list[Case], hours: float | None, same_encounter: bool
 ) -> None:
     shown, asked = events_frame(events), cases_frame(cases)
-    found = context_of(asked, shown, hours=hours, same_encounter=same_encounter)
+    found = context_of(asked, EventIndex(shown, same_encounter=same_encounter), hours=hours)
     for case in found.to_dicts():
         time = case["prediction_time"]
         since = datetime.min if hours is None else time - timedelta(hours=hours)
@@ -105,7 +106,7 @@ def test_a_context_since_an_episode_began_holds_its_first_moment(
     shown = events_frame(events)
     began = pl.col("prediction_time") - pl.duration(minutes=before)
     asked = cases_frame(cases).with_columns(context_start=began)
-    found = context_of(asked, shown, hours=None, same_encounter=False)
+    found = context_of(asked, EventIndex(shown, same_encounter=False), hours=None)
     for case in found.to_dicts():
         time = case["prediction_time"]
         group = of_group(shown, case, False)
@@ -152,7 +153,9 @@ def test_the_compat_context_goes_forward_to_the_last_event_before_its_end(
 
 
 def test_no_events_give_empty_contexts() -> None:
-    found = context_of(cases_frame([(1, None, 5)]), events_frame([]), hours=24, same_encounter=True)
+    found = context_of(
+        cases_frame([(1, None, 5)]), EventIndex(events_frame([]), same_encounter=True), hours=24
+    )
     assert found["context_events"].to_list() == [0]
     assert found["context_first"].to_list() == [None]
     assert np.array_equal(

@@ -67,15 +67,13 @@ def cases_of(scene: Scene, task: Task) -> Built:
 def with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     """Anchors (of `Anchored`) with what may be shown of them; `task` as the policy defines it."""
     context = task.context
-    events = scene.shown_events(context.hide, context.hide_items)
     if scene.source.policy == "compat":
         cases = _compat_context(cases, scene, task)
     else:
         cases = context_of(
             cases if context.since == "episode" else cases.drop("context_start", strict=False),
-            events,
+            scene.index_of(context),
             hours=context.hours if context.since == "window" else None,
-            same_encounter=context.same_encounter,
         )
     return _with_admission(_with_discharge_note(cases, scene), scene, task)
 

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.timeline import visible
-from ehrlich.cohorts.scene import SUBJECT, Source, events_of
+from ehrlich.cohorts.scene import SUBJECT, Source, events_of, hidden_rows
 from ehrlich.cohorts.task import Context, Task
-from ehrlich.cohorts.windows import Index, spread, window_of
+from ehrlich.cohorts.windows import EventIndex, Index, spread, window_of
 
 # In the order in which a prompt shows them.
 PARTS = ("facts", "last_discharge", "admission", "context")
@@ -34,7 +34,7 @@ def context_rows(
     shown = rows.filter(~hidden(task.context))
     numbered = cases.with_row_index(PLACE)
     window = (
-        _compat_events(numbered, task)
+        _compat_events(numbered)
         if source.policy == "compat"
         else _strict_events(numbered, shown, task.context)
     )
@@ -64,15 +64,6 @@ def is_fact(source: Source) -> pl.Expr:
     return static if birth is None else static | pl.col("code").str.contains(birth.code)
 
 
-def hidden_rows(context: Context) -> pl.Expr:
-    """Measurements whose items the task hides."""
-    hidden = [
-        (pl.col("table") == table) & pl.col("item").is_in(list(items))
-        for table, items in context.hide_items.items()
-    ]
-    return pl.any_horizontal(pl.lit(False), *hidden).fill_null(value=False)
-
-
 def hidden(context: Context) -> pl.Expr:
     """Measurements that the context may not show: of hidden tables, or of hidden items."""
     return pl.col("table").is_in(list(context.hide)) | hidden_rows(context)
@@ -82,24 +73,21 @@ def _strict_events(cases: pl.DataFrame, shown: pl.DataFrame, context: Context) -
     """Events that begin in each case's window: _case, event, part."""
     if context.since != "episode":
         cases = cases.drop("context_start")
-    events = events_of(shown).drop_nulls("start")
+    index = EventIndex(events_of(shown), same_encounter=context.same_encounter)
     hours = context.hours if context.since == "window" else None
-    window = window_of(cases, events, hours=hours, same_encounter=context.same_encounter)
+    window = window_of(cases, index, hours=hours)
     owner, place = spread(window.first, window.after)
-    return _pairs(owner, events["event"].to_numpy()[window.order][place])
+    return _pairs(owner, index.numbers[place])
 
 
-def _compat_events(cases: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Events from context_first to context_last; of a risk asked at an event, that event too."""
+def _compat_events(cases: pl.DataFrame) -> pl.DataFrame:
+    """Events from context_first to context_last."""
     held = cases.drop_nulls(["context_first", "context_last"])
     first, last = (
         held[name].to_numpy().astype(np.int64) for name in ("context_first", "context_last")
     )
     owner, event = spread(first, last + 1)
-    found = _pairs(held[PLACE].to_numpy()[owner], event)
-    if task.kind == "risk" and task.anchor.table is not None:
-        return pl.concat([found, _event(cases, "anchor_event", "context")])
-    return found
+    return _pairs(held[PLACE].to_numpy()[owner], event)
 
 
 def _as_released(found: pl.DataFrame, context: Context) -> pl.DataFrame:

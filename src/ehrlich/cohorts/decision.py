@@ -71,34 +71,26 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     table; items are compared lower-cased, as the scorer does.
     """
     assert task.answer is not None
-    rows = scene.rows
-    if task.anchor.table != "*":
-        rows = rows.filter(pl.col("table") == task.anchor.table)
-    values = values_of(rows, scene.source, task.answer.column)
+    column = task.answer.column
+    values = values_of(scene.table(task.anchor.table or "*"), scene.source, column)
+    # Items as numbers in their alphabet: `_value` of the text, `_item` of the lower-cased text.
+    words = values.select(pl.col("value").unique().sort()).with_row_index("_value")
+    words = words.with_columns(_item=pl.col("value").str.to_lowercase().rank("dense"))
+    values = values.join(words, on="value", how="left", maintain_order="left").drop("value")
     own = "encounter_id" if task.anchor.once else "event"
     ours = "encounter_id" if task.anchor.once else "anchor_event"
     numbered = cases.with_row_index("_case")
-    values_of_anchor = values.select(SUBJECT, pl.col(own).alias("_own"), "value").unique()
-    items = (
-        numbered.select(
-            "_case",
-            SUBJECT,
-            "encounter_id",
-            "prediction_time",
-            "context_first",
-            "context_last",
-            pl.col(ours).alias("_own"),
-        )
-        .join(values_of_anchor, on=[SUBJECT, "_own"])
-        .sort("_case", "value")
-    )
-    seen = (
-        pl.lit(False)
-        if task.answer.column in ("table", "text_value")
-        else _seen(items, values, task, scene.source.policy)
-    )
+    asked = numbered.select(
+        "_case", SUBJECT, "encounter_id", "prediction_time", "context_first", "context_last",
+        _own=pl.col(ours).cast(pl.Int64),
+    )  # fmt: skip
+    held = values.select(SUBJECT, "_value", "_item", _own=pl.col(own).cast(pl.Int64))
+    items = asked.join(held.unique(), on=[SUBJECT, "_own"]).sort("_case", "_value")
+    whole = column in ("table", "text_value")
+    seen = pl.lit(False) if whole else _seen(items, values, task, scene.source.policy)
     listed = (
         items.with_columns(_seen=seen)
+        .join(words.select("_value", "value"), on="_value", how="left", maintain_order="left")
         .group_by("_case", maintain_order=True)
         .agg(pl.col("value").alias("answer"), pl.col("_seen").alias("answer_seen"))
     )
@@ -113,8 +105,7 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
 
 def _seen(items: pl.DataFrame, values: pl.DataFrame, task: Task, policy: Policy) -> pl.Series:
     """Whether each case's item stood in its context: some row of it was in view."""
-    lowered = pl.col("value").str.to_lowercase().alias("_item")
-    left, right = values.drop_nulls("time").with_columns(lowered), items.with_columns(lowered)
+    left, right = values.drop_nulls("time"), items
     if policy == "compat":
         return _in_events(left, right)
     keys = [SUBJECT, "encounter_id", "_item"] if task.context.same_encounter else [SUBJECT, "_item"]

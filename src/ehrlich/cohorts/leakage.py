@@ -18,7 +18,7 @@ import polars as pl
 
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import read_manifest
-from ehrlich.charts.timeline import Charts, is_visible
+from ehrlich.charts.timeline import FIELDS, Charts, is_visible
 from ehrlich.cohorts.context import context_rows
 from ehrlich.cohorts.sampling import order_of
 from ehrlich.cohorts.scene import ENDS, Scene, Source
@@ -35,7 +35,8 @@ from ehrlich.cohorts.task import Label, Task
 from ehrlich.cohorts.time_shift import Shifted, shift_probe
 
 SAMPLED = 2000
-SHIFTED = 400
+CONTEXTS = 500  # of decision tasks
+SHIFTED = 60
 LIMIT = 0.99
 CONSTANTS = 20
 DEATHS = ("death", "hospital_death", "ed_death")
@@ -114,11 +115,13 @@ def _probe(cases: pl.DataFrame, scene: Scene, task: Task, found: Findings) -> No
     """Add what one shard's sample shows."""
     if cases.is_empty():
         return
-    context = context_rows(cases, scene.rows, task, scene.source)
     found.cases.append(cases)
-    found.label_rows.update(label_bearing(cases, context, task, scene.source))
-    at = context.join(cases.select("case_id", _at="prediction_time"), on="case_id")
-    found.unknown_rows.update(at.filter(~is_visible(pl.col("_at")))["case_id"])
+    looked_at = cases.head(CONTEXTS) if task.kind == "decision" else cases
+    context = context_rows(looked_at, scene.rows.drop(FIELDS, "text_value"), task, scene.source)
+    found.label_rows.update(label_bearing(looked_at, context, task, scene.source))
+    at = looked_at.select("case_id", _at="prediction_time")
+    times = context.select("case_id", "time", "avail_time").join(at, on="case_id")
+    found.unknown_rows.update(times.filter(~is_visible(pl.col("_at")))["case_id"])
     if task.kind == "risk":
         found.counts.append(counted_features(context))
         found.values += [measured_features(context), simple_features(cases)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -11,7 +11,8 @@ import polars as pl
 
 from ehrlich.charts.readers.dictionary import Predicate
 from ehrlich.charts.timeline import FIELDS, Charts
-from ehrlich.cohorts.task import Episode, Policy
+from ehrlich.cohorts.task import Context, Episode, Policy
+from ehrlich.cohorts.windows import EventIndex
 
 SUBJECT = "subject_id"
 KEY = (SUBJECT, "event")
@@ -55,26 +56,20 @@ class Scene:
         """One row an event, in order: table, start, visible_from, encounter_id, stay_id."""
         return events_of(self.rows)
 
-    def shown_events(
-        self, hide: Sequence[str], hide_items: Mapping[str, Sequence[str]]
-    ) -> pl.DataFrame:
-        """Events that a context may show: without hidden tables, and rows of hidden items."""
-        key = (tuple(hide), *((table, *items) for table, items in hide_items.items()))
-        if key not in self._shown:
-            rows_hidden = [
-                (pl.col("table") == table) & pl.col("item").is_in(list(items))
-                for table, items in hide_items.items()
-            ]
+    def index_of(self, context: Context) -> EventIndex:
+        """The events that a context may show, without hidden tables and rows of hidden items."""
+        hidden = tuple((table, *items) for table, items in sorted(context.hide_items.items()))
+        key = (context.same_encounter, tuple(sorted(context.hide)), hidden)
+        if key not in self._indices:
             events = self.events
-            if rows_hidden:
-                events = events_of(
-                    self.rows.filter(~pl.any_horizontal(rows_hidden).fill_null(value=False))
-                )
-            self._shown[key] = events.filter(~pl.col("table").is_in(list(hide)))
-        return self._shown[key]
+            if context.hide_items:
+                events = events_of(self.rows.filter(~hidden_rows(context)))
+            shown = events.filter(~pl.col("table").is_in(list(context.hide)))
+            self._indices[key] = EventIndex(shown, same_encounter=context.same_encounter)
+        return self._indices[key]
 
     @cached_property
-    def _shown(self) -> dict[tuple[tuple[str, ...], ...], pl.DataFrame]:
+    def _indices(self) -> dict[tuple[object, ...], EventIndex]:
         return {}
 
     @cached_property
@@ -86,19 +81,35 @@ class Scene:
         found = self.matching("death").select(SUBJECT, death="time")
         return found.drop_nulls().group_by(SUBJECT).agg(pl.col("death").min())
 
+    def table(self, name: str) -> pl.DataFrame:
+        """Measurements of one table, or of all (`*`); found once for the tasks that share it."""
+        if name == "*":
+            return self.rows
+        if name not in self._tables:
+            self._tables[name] = self.rows.filter(pl.col("table") == name)
+        return self._tables[name]
+
+    @cached_property
+    def _tables(self) -> dict[str, pl.DataFrame]:
+        return {}
+
     def matching(self, predicate: str) -> pl.DataFrame:
         """Rows that the predicate means; none where the source does not bind it."""
         rule = self.source.predicates.get(predicate)
         if rule is None:
             return self.rows.clear()
+        meant = pl.col("code").str.contains(rule.code)
+        if rule.numeric_value is not None:
+            meant = meant & (pl.col("numeric_value") == rule.numeric_value)
+        return self._bound.filter(meant)
+
+    @cached_property
+    def _bound(self) -> pl.DataFrame:
+        """The few rows that any predicate may mean."""
         codes = self.rows["code"].unique()
-        meant = codes.filter(codes.str.contains(rule.code))
-        rows = self.rows.filter(pl.col("code").is_in(meant.implode()))
-        return (
-            rows
-            if rule.numeric_value is None
-            else rows.filter(pl.col("numeric_value") == rule.numeric_value)
-        )
+        rules = [rule.code for rule in self.source.predicates.values()]
+        meant = codes.filter(codes.str.contains("|".join(f"(?:{rule})" for rule in rules) or "^$"))
+        return self.rows.filter(pl.col("code").is_in(meant.implode()))
 
     @cached_property
     def _episodes(self) -> dict[Episode, pl.DataFrame]:
@@ -159,6 +170,15 @@ class Scene:
         return joined.with_columns(died=died | here, died_here=here).drop("_died", "_ed")
 
 
+def hidden_rows(context: Context) -> pl.Expr:
+    """Measurements whose items the task hides."""
+    hidden = [
+        (pl.col("table") == table) & pl.col("item").is_in(list(items))
+        for table, items in context.hide_items.items()
+    ]
+    return pl.any_horizontal(pl.lit(False), *hidden).fill_null(value=False)
+
+
 def events_of(rows: pl.DataFrame) -> pl.DataFrame:
     """Events of measurements in the contract's order.
 
@@ -191,12 +211,17 @@ def values_of(rows: pl.DataFrame, source: Source, column: str) -> pl.DataFrame:
             if place is not None:
                 field = pl.col(FIELDS).list.get(place, null_on_oob=True)
                 value = pl.when(pl.col("table") == table).then(field).otherwise(value)
-    lines = value.str.split("\n") if column != "text_value" else pl.concat_list(value)
-    return (
-        rows.select(
-            SUBJECT, "event", "time", "encounter_id", start=pl.col("time").first().over(KEY),
-            seen_from=pl.max_horizontal("time", "avail_time"), value=lines,
-        )
-        .explode("value").with_columns(pl.col("value").str.strip_chars())
-        .filter(pl.col("value").is_not_null() & (pl.col("value") != ""))
-    )  # fmt: skip
+    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in KEY)
+    named = rows.select(
+        SUBJECT,
+        "event",
+        "time",
+        "encounter_id",
+        start=pl.when(changed).then(pl.col("time")).forward_fill(),
+        seen_from=pl.max_horizontal("time", "avail_time"),
+        value=value,
+    ).drop_nulls("value")
+    if column != "text_value" and named["value"].str.contains("\n", literal=True).any():
+        named = named.with_columns(pl.col("value").str.split("\n")).explode("value")
+    stripped = named.with_columns(pl.col("value").str.strip_chars())
+    return stripped.filter(pl.col("value") != "")

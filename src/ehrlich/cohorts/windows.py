@@ -78,27 +78,59 @@ def in_view(groups: Groups, *, on: Index, off: Index, at: Index) -> Index:
     return begun.up_to(groups.right, at) - ended.up_to(groups.right, at)
 
 
-def context_of(
-    cases: pl.DataFrame, events: pl.DataFrame, *, hours: float | None, same_encounter: bool
-) -> pl.DataFrame:
+class EventIndex:
+    """Events that a context may show, sorted once for every task that shows the same.
+
+    `events`: of `events_of`; those without a start are left out. `order` sorts them by group (the
+    subject, or with `same_encounter` its encounter) and start.
+    """
+
+    def __init__(self, events: pl.DataFrame, *, same_encounter: bool) -> None:
+        events = events.drop_nulls("start")
+        self._keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
+        self._numbered = events.select(self._keys).unique(maintain_order=True)
+        self._groups = Groups.of(self._numbered, events, self._keys).right
+        self._start = microseconds(events["start"])
+        self._visible_from = microseconds(events["visible_from"])
+        self._views: dict[float | None, tuple[Ranks, Ranks]] = {}
+        self.places = Ranks(self._groups, self._start)
+        self.order = self.places.order
+        self.numbers = events["event"].to_numpy()[self.order]
+        self.visible_from = self._visible_from[self.order]
+
+    def groups_of(self, cases: pl.DataFrame) -> Index:
+        """The group of each case; -1 for one without events."""
+        return Groups.of(self._numbered, cases, self._keys).right
+
+    def seen(self, groups: Index, at: Index, *, hours: float | None) -> Index:
+        """How many of the group's events that began within `hours` before `at` could be seen."""
+        if hours not in self._views:
+            off = np.minimum(self._start + _width(hours), FOREVER)
+            real = self._visible_from < off
+            self._views[hours] = (
+                Ranks(self._groups[real], self._visible_from[real]),
+                Ranks(self._groups[real], off[real]),
+            )
+        begun, ended = self._views[hours]
+        return begun.up_to(groups, at) - ended.up_to(groups, at)
+
+
+def context_of(cases: pl.DataFrame, index: EventIndex, *, hours: float | None) -> pl.DataFrame:
     """`cases` with context_events, context_first, context_last, context_start.
 
-    `cases`: subject_id, encounter_id, prediction_time, and context_start where `hours` is null and
-    the context begins with each case's own time (else it is worked out). `events`: of `events_of`,
-    those that may be shown. The window is (prediction_time - hours, prediction_time].
+    `cases`: subject_id, encounter_id, prediction_time, and context_start where the context begins
+    with each case's own time (else it is worked out from `hours`; null: from the beginning). The
+    window is (prediction_time - hours, prediction_time].
     """
-    events = events.drop_nulls("start")
     at = microseconds(cases["prediction_time"])
-    window = window_of(cases, events, hours=hours, same_encounter=same_encounter)
-    first, after, order = window.first, window.after, window.order
+    window = window_of(cases, index, hours=hours)
+    first, after = window.first, window.after
     if "context_start" in cases.columns:
-        visible_from = microseconds(events["visible_from"])[order]
-        seen = _seen_between(first, after, visible_from, at)
+        seen = _seen_between(first, after, index.visible_from, at)
     else:
-        off = np.minimum(microseconds(events["start"]) + _width(hours), FOREVER)
-        seen = in_view(window.groups, on=microseconds(events["visible_from"]), off=off, at=at)
-    numbers = events["event"].to_numpy()[order]
+        seen = index.seen(window.groups, at, hours=hours)
     held = after > first
+    numbers = index.numbers
     pick = (
         numbers[np.where(held, place, 0)] if len(numbers) else np.zeros(len(at))
         for place in (first, after - 1)
@@ -115,31 +147,26 @@ def context_of(
 
 
 class Window(NamedTuple):
-    """Of each case the places [first, after) in `order`, which sorts the events it may show."""
+    """Of each case its group and the places [first, after) in the index's order."""
 
-    groups: Groups
-    order: Index
+    groups: Index
     first: Index
     after: Index
     since: Index
 
 
-def window_of(
-    cases: pl.DataFrame, events: pl.DataFrame, *, hours: float | None, same_encounter: bool
-) -> Window:
-    """The events (with a start) that begin in each case's window, known by then or not.
+def window_of(cases: pl.DataFrame, index: EventIndex, *, hours: float | None) -> Window:
+    """The events that begin in each case's window, known by then or not.
 
     As for `context_of`; with an own context_start the window holds that moment, and one of
     `hours` does not hold its far end.
     """
-    keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
-    groups = Groups.of(events, cases, keys)
+    groups = index.groups_of(cases)
     at = microseconds(cases["prediction_time"])
     own_start = "context_start" in cases.columns
     since = microseconds(cases["context_start"]) if own_start else at - _width(hours)
-    places = Ranks(groups.left, microseconds(events["start"]))
-    first = places.place(groups.right, since - (1 if own_start else 0))
-    return Window(groups, places.order, first, places.place(groups.right, at), since)
+    first = index.places.place(groups, since - (1 if own_start else 0))
+    return Window(groups, first, index.places.place(groups, at), since)
 
 
 def spread(first: Index, after: Index) -> tuple[Index, Index]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ehrlich.charts.hospital import HospitalConfig, run
 from ehrlich.charts.hospital.layout import COLUMNS
 from ehrlich.charts.hospital.textbook import load_textbook
 
@@ -257,3 +258,95 @@ def test_risks_are_null_exactly_where_nobody_is_at_risk(hospital: Path) -> None:
     values = risks.drop("subject_id", "hadm_id", "stay_id", "time", "moment", "place", "severity")
     for column in values.iter_columns():
         assert column.drop_nulls().is_between(-1e-5, 1 + 1e-5).all(), column.name
+
+
+def joined(table: Reader, *itemids: int) -> pl.DataFrame:
+    """The named labs of each moment side by side."""
+    labs = table("hosp/labevents").select(
+        "subject_id", "charttime", pl.col("itemid").cast(pl.Int64), pl.col("valuenum").cast(float)
+    )
+    rows = labs.filter(pl.col("itemid").is_in(itemids)).drop_nulls("valuenum")
+    wide = rows.pivot(on="itemid", index=["subject_id", "charttime"], values="valuenum")
+    return wide.drop_nulls()
+
+
+def test_labs_of_one_tube_agree(table: Reader) -> None:
+    gap = joined(table, 50868, 50983, 50902, 50882)
+    assert gap.height
+    expected = pl.col("50983") - pl.col("50902") - pl.col("50882")
+    assert gap.select((expected == pl.col("50868")).all()).item()
+    clotting = joined(table, 51274, 51237)
+    assert clotting.select((pl.col("51274") / 11.6 - pl.col("51237")).abs().max()).item() < 0.06
+    gas = joined(table, 50820, 50818, 50804)
+    bicarbonate = pl.col("50804") - 0.0307 * pl.col("50818")
+    ph = 6.1 + (bicarbonate / (0.0307 * pl.col("50818"))).log10()
+    assert gas.select((ph - pl.col("50820")).abs().max()).item() < 0.06
+    cells = joined(table, 51221, 51279, 51250)
+    volume = 10 * pl.col("51221") / pl.col("51279")
+    assert cells.select((volume - pl.col("51250")).abs().max()).item() < 2
+
+
+def test_old_kidney_failure_shows_at_every_visit(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(HospitalConfig(patients=500, seed=2, quiet=True), out)
+    truth = pl.read_parquet(out / "truth" / "encounters.parquet")
+    ill = truth.filter(
+        (pl.col("condition") == "end_stage_renal_disease") & (pl.col("role") == "comorbid")
+    )
+    labs = pl.read_csv(out / "hosp" / "labevents.csv.gz", infer_schema_length=None)
+    creatinine = labs.filter(
+        (pl.col("itemid") == 50912) & pl.col("hadm_id").is_in(ill["hadm_id"].implode())
+    )["valuenum"].drop_nulls()
+    assert len(creatinine)
+    assert creatinine.is_between(3.2, 16).all()
+    own = truth.filter(pl.col("condition") == "acute_kidney_injury")
+    assert not own["hadm_id"].drop_nulls().is_in(ill["hadm_id"].drop_nulls().implode()).any()
+
+
+def test_mean_pressure_lies_between_the_two(table: Reader) -> None:
+    chart = table("icu/chartevents").with_columns(pl.col("valuenum").cast(float))
+    for upper, lower, mean in (("220179", "220180", "220181"), ("220050", "220051", "220052")):
+        rows = chart.filter(pl.col("itemid").is_in([upper, lower, mean]))
+        wide = rows.pivot(on="itemid", index=["stay_id", "charttime"], values="valuenum")
+        wide = wide.drop_nulls()
+        expected = (pl.col(upper) + 2 * pl.col(lower)) / 3
+        assert wide.height
+        assert wide.select((expected - pl.col(mean)).abs().max()).item() < 6
+
+
+def test_nobody_takes_two_of_a_kind_at_home(table: Reader) -> None:
+    book = load_textbook()
+    groups = {c: g.key for g in book.drug_groups.values() for c in g.classes}
+    kind = {d.name.lower(): groups.get(d.drug_class) for d in book.drugs.values()}
+    taken = table("ed/medrecon").with_columns(
+        kind=pl.col("name").str.to_lowercase().replace_strict(kind, default=None)
+    )
+    many = taken.drop_nulls("kind").group_by("stay_id", "kind").agg(pl.col("name").n_unique())
+    assert many.height
+    assert (many["name"] == 1).all()
+
+
+def test_ventilation_has_one_code_of_its_length(table: Reader) -> None:
+    codes = table("hosp/procedures_icd").filter(
+        pl.col("icd_code").is_in(["5A1935Z", "5A1945Z", "5A1955Z", "9671", "9672"])
+    )
+    assert codes.height
+    assert codes["hadm_id"].is_unique().all()
+
+
+def test_notes_choose_their_words(table: Reader) -> None:
+    notes = table("note/discharge")["text"]
+    assert not notes.str.contains(r"\bin (some|most)\b").any()
+    assert notes.str.contains("Allergies:\nPenicillins", literal=True).any()
+    assert notes.str.contains("No Known Allergies").any()
+    assert notes.str.extract(r"Social History:\n(.*)").n_unique() > 10
+
+
+def test_severity_of_old_diseases_is_their_own(hospital: Path) -> None:
+    truth = pl.read_parquet(hospital / "truth" / "encounters.parquet")
+    own = truth.filter(pl.col("role") == "comorbid")
+    acute = truth.filter(pl.col("role") == "principal").select(
+        "hadm_id", "onset", "subject_id", acute="severity"
+    )
+    both = own.join(acute, on=["subject_id", "onset"])
+    assert abs(both.select(pl.corr("severity", "acute")).item()) < 0.2

@@ -13,6 +13,7 @@ from ehrlich.charts.hospital.course import HOUR_S
 from ehrlich.charts.hospital.records.emergency import vital_values
 from ehrlich.charts.hospital.records.frames import Tables, caregivers, picked, table, times
 from ehrlich.charts.hospital.records.lab_values import Effects
+from ehrlich.charts.hospital.records.pressures import charted_pressures
 from ehrlich.charts.hospital.records.stays import Stays
 from ehrlich.charts.hospital.scene import Scene, Spells, every
 
@@ -36,7 +37,6 @@ SCORES = {
 }
 EVERY_H = {"temperature": 4, "gcs_eye": 4, "gcs_verbal": 4, "gcs_motor": 4, "pain": 4}
 INTUBATED = "No Response-ETT"
-MAP_AIM = 68  # what vasopressors are titrated to
 # Numbers of the ventilator and the like: mean, spread, decimals.
 SETTINGS = {
     "peep": (6.5, 1.6, 0),
@@ -166,7 +166,8 @@ def _vitals(
     charted = {"": rng.random(len(hourly.spell)) < 0.97}
     charted["cuff"] = charted[""] & (~hourly.pressor | (rng.random(len(hourly.spell)) < 0.1))
     charted["artery"] = charted[""] & hourly.pressor
-    pressures = _pressures(scene, effects, hourly, rng)
+    asked = hourly.encounter, hourly.second
+    pressures = charted_pressures(scene, effects, asked=asked, titrated=hourly.pressor, rng=rng)
     for key, vital in scene.arrays.book.vitals.items():
         clock = clocks[EVERY_H.get(key, 1)]
         if key in pressures:
@@ -178,26 +179,6 @@ def _vitals(
             value = vital_values(scene, effects, asked=asked, key=key, rng=rng)
         parts.append((clock, _as_charted(clock, at, (key, vital), value)))
     return parts
-
-
-def _pressures(
-    scene: Scene, effects: Effects, clock: IcuTime, rng: np.random.Generator
-) -> dict[str, Floats]:
-    """Blood pressures of every hour that fit each other, by cuff and in the artery."""
-    asked, n = (clock.encounter, clock.second), len(clock.encounter)
-    sbp = vital_values(scene, effects, asked=asked, key="sbp", rng=rng)
-    dbp = vital_values(scene, effects, asked=asked, key="dbp", rng=rng)
-    line = rng.normal(0, 4, scene.n)[clock.encounter]  # what this transducer shows more
-    found: dict[str, Floats] = {}
-    for tail, more, less in (("", 0.0, 0.0), ("_arterial", line + rng.normal(0, 4, n), 3.0)):
-        upper = np.maximum(sbp + more, 45).round()
-        lower = np.clip(dbp - less + 0.4 * more, 22, 0.75 * upper).round()
-        short = np.maximum(MAP_AIM + rng.normal(0, 4, n) - (upper + 2 * lower) / 3, 0)
-        lift = np.where(clock.pressor, 0.85 * short, 0.0)
-        upper, lower = (upper + 1.3 * lift).round(), (lower + 0.85 * lift).round()
-        found |= {f"sbp{tail}": upper, f"dbp{tail}": lower}
-        found[f"map{tail}"] = np.round((upper + 2 * lower) / 3 + rng.normal(0, 0.8, n))
-    return found
 
 
 def _as_charted(clock: IcuTime, at: Ints, what: tuple[str, Vital], value: Floats) -> Charted:

@@ -192,13 +192,13 @@ def _parts(
     )
     pieces = [
         known_problems(scene),
-        background(scene, stays.subject_frame, drugs, rng=rng),
+        background(scene, stays.subject_frame, drugs=drugs, rng=rng),
         *_words(facts["said"]),
         _triage(scene, tables["ed/triage"]),
         _labs(scene, tables["hosp/labevents"]),
         _cultures(tables["hosp/microbiologyevents"]),
         _images(scene, facts["exams"]),
-        medication_lists(scene, drugs, rng),
+        medication_lists(scene, drugs, rng=rng),
         course_text(scene, drugs, said=facts["said"], seen=_ventilated(scene)),
     ]
     for piece in pieces:

@@ -57,7 +57,7 @@ def known_problems(scene: Scene) -> pl.DataFrame:
 
 
 def background(
-    scene: Scene, people: pl.DataFrame, drugs: Medication, *, rng: np.random.Generator
+    scene: Scene, people: pl.DataFrame, *, drugs: Medication, rng: np.random.Generator
 ) -> pl.DataFrame:
     """Allergies, social and family history of every encounter; the same at every visit."""
     subject = scene.encounters.subject

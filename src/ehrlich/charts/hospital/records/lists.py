@@ -14,7 +14,7 @@ from ehrlich.charts.hospital.scene import Scene
 PRESCRIBED = 0.75
 
 
-def medication_lists(scene: Scene, drugs: Medication, rng: np.random.Generator) -> pl.DataFrame:
+def medication_lists(scene: Scene, drugs: Medication, *, rng: np.random.Generator) -> pl.DataFrame:
     """came_with and leaves_with of every encounter that takes something."""
     home = drugs.home
     came = _numbered(scene, (home.encounter, home.drug), home.held & False, "came_with")
