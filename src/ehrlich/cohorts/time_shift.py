@@ -12,7 +12,7 @@ What is exempt: answers and labels; the case itself where its anchor is what is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -67,20 +67,26 @@ def shift_probe(cases: pl.DataFrame, scene: Scene, task: Task) -> Shifted:
 
 def changed_after(rows: pl.DataFrame, source: Source, change: Change) -> pl.DataFrame:
     """`rows` with what is after `_at` (a time a row) changed, in the contract's order again."""
-    marked = _marked(rows)
     future, pending = pl.col("_future"), pl.col("_pending")
+    marked = _marked(rows)
+    if change == "drop":
+        marked = marked.filter(~future)
     altered = pending | future if change == "alter" else pending
+    found = pl.concat(
+        [
+            _altered(marked.filter(altered)),
+            *_late_altered(marked.filter(~altered & pl.col("_late")), source),
+            marked.filter(~altered & ~pl.col("_late")),
+        ]
+    )
     moved = future & (change == "move")
-    found = marked.with_columns(
-        *_altered(altered),
-        _altered_number(source, altered),
-        *_altered_fields(source, rows.columns, altered),
+    found = found.with_columns(
         time=pl.when(moved).then(pl.col("time") + MOVED).otherwise("time"),
-        avail_time=_moved("avail_time", pending | moved),
+        avail_time=pl.when(pending | moved)
+        .then(pl.col("avail_time") + MOVED)
+        .otherwise("avail_time"),
         end_time=_other_end(change, pl.col("_unended") | future),
     )
-    if change == "drop":
-        found = found.filter(~future)
     again = number_events(in_order(found.drop("event")), split_gaps=True)
     return again.select([name for name in rows.columns if name != "_at"])
 
@@ -100,10 +106,6 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _moved(column: str, where: pl.Expr) -> pl.Expr:
-    return pl.when(where).then(pl.col(column) + MOVED).otherwise(column)
-
-
 def _other_end(change: Change, later: pl.Expr) -> pl.Expr:
     end = pl.col("end_time")
     other = {
@@ -114,37 +116,31 @@ def _other_end(change: Change, later: pl.Expr) -> pl.Expr:
     return pl.when(later).then(other).otherwise(end)
 
 
-def _altered(where: pl.Expr) -> Iterator[pl.Expr]:
-    """Other texts, where it is so; codes keep their beginning."""
-    for name in ("item", "text_value", "unit", "flag"):
-        yield pl.when(where).then(pl.lit(OTHER)).otherwise(name).alias(name)
-    yield pl.when(where).then(pl.col("code") + "//OTHER").otherwise("code").alias("code")
+def _altered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Other texts and numbers, no fields; codes keep their beginning."""
+    others = {name: pl.lit(OTHER) for name in ("item", "text_value", "unit", "flag")}
+    found = rows.with_columns(pl.col("code") + "//OTHER", pl.col("numeric_value") + 1000, **others)
+    if FIELDS not in rows.columns:
+        return found
+    return found.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias(FIELDS))
 
 
-def _altered_number(source: Source, where: pl.Expr) -> pl.Expr:
-    """Other numbers, where it is so and where they are late."""
-    lates = dict(source.tables.select("table", "late").iter_rows())
-    tables = [table for table, late in lates.items() if "numeric_value" in late]
-    late = pl.col("_late") & pl.col("table").is_in(tables)
-    number = pl.col("numeric_value")
-    return pl.when(where | late).then(number + 1000).otherwise(number).alias("numeric_value")
-
-
-def _altered_fields(source: Source, columns: list[str], where: pl.Expr) -> Iterator[pl.Expr]:
-    """No fields, where it is so, and others where they are late."""
-    if FIELDS not in columns:
-        return
-    fields: Any = pl.when(~where).then(pl.col(FIELDS))
-    for table, names, late in source.tables.select("table", FIELDS, "late").iter_rows():
-        if not set(names) & set(late):
-            continue
-        parts = [
-            pl.lit(OTHER) if name in late else pl.col(FIELDS).list.get(place, null_on_oob=True)
-            for place, name in enumerate(names)
-        ]
-        applies = pl.col("_late") & (pl.col("table") == table) & pl.col(FIELDS).is_not_null()
-        fields = pl.when(applies & ~where).then(pl.concat_list(parts)).otherwise(fields)
-    yield fields.alias(FIELDS)
+def _late_altered(rows: pl.DataFrame, source: Source) -> Iterator[pl.DataFrame]:
+    """Other numbers and fields where a table calls them late; its other rows as they are."""
+    lates = source.tables.filter(pl.col("late").list.len() > 0)
+    yield rows.filter(~pl.col("table").is_in(lates["table"].implode()))
+    for table, names, late in lates.select("table", FIELDS, "late").iter_rows():
+        own = rows.filter(pl.col("table") == table)
+        if "numeric_value" in late:
+            own = own.with_columns(pl.col("numeric_value") + 1000)
+        if FIELDS in rows.columns and set(names) & set(late):
+            parts = [
+                pl.lit(OTHER) if name in late else pl.col(FIELDS).list.get(place, null_on_oob=True)
+                for place, name in enumerate(names)
+            ]
+            stated = pl.when(pl.col(FIELDS).is_not_null()).then(pl.concat_list(parts))
+            own = own.with_columns(stated.alias(FIELDS))
+        yield own
 
 
 def _lost(tried: pl.DataFrame, other: Scene, task: Task) -> Iterator[str]:
