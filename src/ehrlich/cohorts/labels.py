@@ -25,16 +25,15 @@ def write_labels(cases: Path, out: Path) -> dict[str, int]:
     Decision tasks have no label of that schema and are left out.
     """
     written: dict[str, int] = {}
-    for path in sorted(cases.glob("*/*.parquet")):
+    columns = ["subject_id", "prediction_time", "boolean_value"]
+    # <task>/<split>-<shard>.parquet; the samples beside them have no shard.
+    for path in sorted(cases.glob("*/*-*.parquet")):
         task = path.parent.name
-        columns = ["subject_id", "prediction_time", "boolean_value"]
-        if "boolean_value" not in pl.read_parquet_schema(path):
-            continue
         labels = pl.read_parquet(path, columns=columns).drop_nulls("boolean_value")
         if labels.is_empty():
             continue
         split, _, shard = path.stem.rpartition("-")
         with write_aside(out / task / split / f"{shard}.parquet") as aside:
-            pq.write_table(labels.sort(columns[:2]).to_arrow().cast(SCHEMA), aside)
+            pq.write_table(labels.sort(columns).to_arrow().cast(SCHEMA), aside)
         written[task] = written.get(task, 0) + labels.height
     return written
