@@ -1,6 +1,6 @@
 """How fast `ehrlich cases` is, and whether its memory grows with the number of subjects.
 
-    python benchmarks/cases.py --demo ../shared/data/mimic-iv-demo-2.2 --copies 1 10 50
+    python -m benchmarks.cases --demo ../shared/data/mimic-iv-demo-2.2 --copies 1 10 50
 
 Every task of the suite `all` that the demo allows, on copies of it. Prints cases a second, peak
 memory of all processes together, and the ratio of peak memory to the run before.
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from read import measure, replicate, run_ehrlich
+from benchmarks.read import measure, replicate, run_ehrlich
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def build(demo: Path, folder: Path, copies: int) -> float:
     )
     for path in (data, charts, cases):
         shutil.rmtree(path)
-    return peak_gb
+    return float(peak_gb)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def cases(
     )  # fmt: skip
     if dry_run:
         read_charts = Charts(charts)
-        manifest = manifest_of(config, read_charts, plan_cases(config, read_charts))
+        manifest = manifest_of(config, read_charts, plan=plan_cases(config, read_charts))
     else:
         manifest = run(config, charts, out)
     _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)

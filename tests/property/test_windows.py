@@ -91,7 +91,7 @@ def test_a_window_holds_what_a_plain_count_holds(
         since = datetime.min if hours is None else time - timedelta(hours=hours)
         group = of_group(shown, case, same_encounter)
         inside = [row for row in group if since < row["start"] <= time]  # type: ignore[operator]
-        seen = [row for row in inside if row["visible_from"] <= time]  # type: ignore[operator]
+        seen = [row for row in inside if row["visible_from"] <= time]
         assert case["context_events"] == len(seen)
         numbers = [row["event"] for row in inside]
         assert case["context_first"] == (min(numbers) if numbers else None)  # type: ignore[type-var]
@@ -110,8 +110,8 @@ def test_a_context_since_an_episode_began_holds_its_first_moment(
     for case in found.to_dicts():
         time = case["prediction_time"]
         group = of_group(shown, case, False)
-        inside = [row for row in group if time - timedelta(minutes=before) <= row["start"] <= time]  # type: ignore[operator]
-        assert case["context_events"] == sum(row["visible_from"] <= time for row in inside)  # type: ignore[operator]
+        inside = [row for row in group if time - timedelta(minutes=before) <= row["start"] <= time]
+        assert case["context_events"] == sum(row["visible_from"] <= time for row in inside)
 
 
 @settings(max_examples=150)
@@ -127,7 +127,7 @@ def test_the_compat_context_reaches_from_its_first_event_to_the_anchor(events: l
         since = case["prediction_time"] - timedelta(hours=24)
         begins = [
             row["event"] for row in group
-            if row["start"] > since and row["event"] < case["anchor_event"]  # type: ignore[operator]
+            if row["start"] > since and row["event"] < case["anchor_event"]
         ]  # fmt: skip
         first = min(begins) if begins else None  # type: ignore[type-var]
         assert case["context_first"] == first
@@ -148,7 +148,7 @@ def test_the_compat_context_goes_forward_to_the_last_event_before_its_end(
     found = forward_from_anchor(asked, shown, before=before, same_encounter=True)
     for case, end in zip(found.to_dicts(), before, strict=True):
         group = of_group(shown, case, True)
-        last = max(row["event"] for row in group if row["start"] < end)  # type: ignore[operator,type-var]
+        last = max(int(row["event"]) for row in group if row["start"] < end)  # type: ignore[call-overload]
         assert (case["context_first"], case["context_last"]) == (case["anchor_event"], last)
 
 

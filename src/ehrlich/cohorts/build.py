@@ -43,13 +43,15 @@ def cases_of(scene: Scene, task: Task) -> Built:
         decision_anchors(scene, task) if task.kind == "decision" else risk_anchors(scene, task)
     )
     dropped = Counter(anchored.dropped)
-    cases = with_context(anchored.cases, scene, task)
+    cases = with_context(anchored.cases, scene, task=task)
     if task.kind == "risk" and task.context.forward:
         # Only now is it known how far the context reaches.
-        cases = still_at_risk(cases, scene, task, dropped)
+        cases = still_at_risk(cases, scene, task=task, dropped=dropped)
     cases = _kept(cases, task.context, dropped)
     cases = (
-        answered(cases, scene, task) if task.kind == "decision" else labelled(cases, scene, task)
+        answered(cases, scene, task=task)
+        if task.kind == "decision"
+        else labelled(cases, scene, task=task)
     )
     if task.context.forward:
         cases = _at_last_event(cases, scene.events)
@@ -64,7 +66,7 @@ def cases_of(scene: Scene, task: Task) -> Built:
     )
 
 
-def with_context(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+def with_context(cases: pl.DataFrame, scene: Scene, *, task: Task) -> pl.DataFrame:
     """Anchors (of `Anchored`) with what may be shown of them; `task` as the policy defines it."""
     context = task.context
     if scene.source.policy == "compat":

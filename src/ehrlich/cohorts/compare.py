@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import Manifest, read_manifest
 from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.reference import without_filters
 from ehrlich.cohorts.scene import SUBJECT
-from ehrlich.cohorts.task import Label, Task
+from ehrlich.cohorts.task import Label, Task, load_tasks
 
 SOURCE_ROW = (1 << 48) - 1
 SECOND = pl.duration(seconds=1)
@@ -41,7 +43,7 @@ def compare(strict: Path, compat: Path) -> pl.DataFrame:
     lines = []
     for name in (name for name in tasks if name in two.counts["tasks"]):
         sides = (_cases(strict / name, events["strict"]), _cases(compat / name, events["compat"]))
-        pairs = paired(*sides, places, tasks[name])
+        pairs = paired(*sides, places=places, task=tasks[name])
         lines.append({"task": name} | _counted(pairs, tasks[name]) | _only(pairs, one, two, name))
     return pl.DataFrame(lines, infer_schema_length=None)
 
@@ -87,7 +89,7 @@ def _cases(folder: Path, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def paired(
-    strict: pl.DataFrame, compat: pl.DataFrame, places: pl.DataFrame, task: Task
+    strict: pl.DataFrame, compat: pl.DataFrame, *, places: pl.DataFrame, task: Task
 ) -> pl.DataFrame:
     """Cases side by side (compat columns end in `_c`), with `side`: both, strict, compat, grouped.
 
@@ -151,10 +153,10 @@ def label_reason(task: Task) -> str:
     reasons: list[str] = []
     if label is not None:
         reasons += _label_reasons(label)
-    if label is not None and label == kept:
-        reasons.append("asked at another time")
-    if kept is not None and kept.follows is not None and label != kept:
+    if task.under("compat").anchor != task.anchor:
         reasons.append("counted from the summary's midnight, not from discharge")
+    elif label == kept:
+        reasons.append("asked at another time")
     return "; ".join(dict.fromkeys(reasons))
 
 
@@ -203,3 +205,17 @@ def compare_text(found: pl.DataFrame) -> str:
             if row[key]
         ]  # fmt: skip
     return "\n".join(lines)
+
+
+def unfiltered_tasks(folder: Path) -> Path:
+    """Every shipped task as a file of `folder`, its compat definition without limits on length.
+
+    With `ehrlich cases --tasks FOLDER` the two policies can be compared on nearly all cases.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, task in load_tasks().items():
+        stated = without_filters(task).model_dump(mode="json", exclude_defaults=True)
+        (folder / f"{name}.yaml").write_text(
+            yaml.safe_dump(stated, allow_unicode=True, sort_keys=False), encoding="utf-8"
+        )
+    return folder

@@ -21,7 +21,7 @@ PLACE = "_case"
 
 
 def context_rows(
-    cases: pl.DataFrame, rows: pl.DataFrame, task: Task, source: Source
+    cases: pl.DataFrame, rows: pl.DataFrame, *, task: Task, source: Source
 ) -> pl.DataFrame:
     """Measurements that each case may show: case_id, part, then the columns of `rows`.
 

@@ -64,7 +64,7 @@ def _at_end_of_encounter(anchors: pl.DataFrame, scene: Scene) -> tuple[pl.DataFr
     return known, joined.height - known.height
 
 
-def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+def answered(cases: pl.DataFrame, scene: Scene, *, task: Task) -> pl.DataFrame:
     """`cases` with answer (sorted, distinct), answer_seen, boolean_value null, flags empty.
 
     answer_seen: whether the item already stood in the context, in the same column of the same
@@ -72,7 +72,7 @@ def answered(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
     """
     assert task.answer is not None
     column = task.answer.column
-    values = values_of(scene.table(task.anchor.table or "*"), scene.source, column)
+    values = values_of(scene.table(task.anchor.table or "*"), scene.source, column=column)
     # Items as numbers in their alphabet: `_value` of the text, `_item` of the lower-cased text.
     words = values.select(pl.col("value").unique().sort()).with_row_index("_value")
     words = words.with_columns(_item=pl.col("value").str.to_lowercase().rank("dense"))
@@ -115,12 +115,12 @@ def _seen(items: pl.DataFrame, values: pl.DataFrame, task: Task, policy: Policy)
     width = FOREVER if hours is None else int(hours * 3_600_000_000)
     # A row leaves the window with its event.
     off = (microseconds(left["start"]) + width).clip(max=FOREVER)
-    return pl.Series(in_view(Groups.of(left, right, keys), on=on, off=off, at=at) > 0)
+    return pl.Series(in_view(Groups.of(left, right, keys=keys), on=on, off=off, at=at) > 0)
 
 
 def _in_events(left: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
     """Whether an event from context_first to context_last holds the item."""
-    groups = Groups.of(left, right, [SUBJECT, "_item"])
+    groups = Groups.of(left, right, keys=[SUBJECT, "_item"])
     held = Ranks(groups.left, left["event"].to_numpy().astype(np.int64))
     first, last = (
         right[name].to_numpy().astype(np.int64) for name in ("context_first", "context_last")

@@ -117,8 +117,10 @@ def _probe(cases: pl.DataFrame, scene: Scene, task: Task, found: Findings) -> No
         return
     found.cases.append(cases)
     looked_at = cases.head(CONTEXTS) if task.kind == "decision" else cases
-    context = context_rows(looked_at, scene.rows.drop(FIELDS, "text_value"), task, scene.source)
-    found.label_rows.update(label_bearing(looked_at, context, task, scene.source))
+    context = context_rows(
+        looked_at, scene.rows.drop(FIELDS, "text_value"), task=task, source=scene.source
+    )
+    found.label_rows.update(label_bearing(looked_at, context, task=task, source=scene.source))
     at = looked_at.select("case_id", _at="prediction_time")
     times = context.select("case_id", "time", "avail_time").join(at, on="case_id")
     found.unknown_rows.update(times.filter(~is_visible(pl.col("_at")))["case_id"])
@@ -127,11 +129,11 @@ def _probe(cases: pl.DataFrame, scene: Scene, task: Task, found: Findings) -> No
         found.values += [measured_features(context), simple_features(cases)]
     tried = sum(part.tried for part in found.shifts)
     if scene.source.policy == "strict" and tried < SHIFTED:
-        found.shifts.append(shift_probe(cases.head(SHIFTED - tried), scene, task))
+        found.shifts.append(shift_probe(cases.head(SHIFTED - tried), scene, task=task))
 
 
 def label_bearing(
-    cases: pl.DataFrame, context: pl.DataFrame, task: Task, source: Source
+    cases: pl.DataFrame, context: pl.DataFrame, *, task: Task, source: Source
 ) -> pl.Series:
     """case_ids whose context shows a row that the outcome itself left in the record.
 
@@ -201,7 +203,7 @@ def _line(task: Task, found: Findings) -> dict[str, Any]:
 
 def _of_risk(cases: pl.DataFrame, found: Findings) -> dict[str, Any]:
     labels = cases.select("case_id", "boolean_value")
-    best = best_feature(pl.concat(found.counts), pl.concat(found.values), labels)
+    best = best_feature(pl.concat(found.counts), pl.concat(found.values), labels=labels)
     return {
         "yes": int(cases["boolean_value"].sum() or 0),
         "feature": best.feature,

@@ -1,9 +1,10 @@
 """Our compat cases against those of the paper's released code on the open MIMIC-IV demo.
 
-`python -m ehrlich.cohorts.reference --charts CHARTS --golden FOLDER`, where CHARTS were read with
-`--policy compat`. The folder holds the released code's event list and cases, before its filters on
-length; ours are built without them. What differs is laid to a defect of the released code by rule,
-or counted as unexplained.
+`python -m ehrlich.cohorts.reference --source DEMO --golden FOLDER --charts CHARTS` reads the demo
+into CHARTS with the golden run's own code maps, and compares; without `--source` CHARTS must be
+there, read with `--policy compat`. The golden folder holds the released code's event list and
+cases, before its filters on length; ours are built without them. What differs is laid to a defect
+of the released code by rule, or counted as unexplained.
 
 The defects (both from rows that the released code has no time for, hcpcsevents and microbiology
 without charttime, which it puts in twice at each end of a patient's list): a context that such a
@@ -20,6 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from ehrlich.base.errors import DataError
+from ehrlich.charts.readers import ReadConfig, read_source
 from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts.build import cases_of
 from ehrlich.cohorts.scene import SUBJECT, Scene, Source, events_of
@@ -61,6 +63,19 @@ def compare_reference(
         for name, task in found
     ]
     return pl.concat(lines)
+
+
+def written_maps(mapping: Path, folder: Path) -> Path:
+    """The golden run's tables of CCS and ATC names, as `--maps` wants them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for theirs, ours, names in (
+        ("d_ccs_diagnoses", "ccs_diagnoses", {"long_title": "ccs"}),
+        ("d_ccs_procedures", "ccs_procedures", {"long_title": "ccs"}),
+        ("d_atc_prescriptions", "atc_by_ndc", {"ndc_code": "ndc", "atc_name": "atc"}),
+    ):
+        table = pl.read_csv(mapping / "hosp" / f"{theirs}.csv.gz", infer_schema=False)
+        table.rename(names).write_csv(folder / f"{ours}.csv")
+    return folder
 
 
 def without_filters(task: Task) -> Task:
@@ -274,8 +289,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ehrlich.cohorts.reference")
     parser.add_argument("--charts", type=Path, required=True)
     parser.add_argument("--golden", type=Path, required=True)
+    parser.add_argument("--source", type=Path)
     parser.add_argument("--tasks", type=Path)
     asked = parser.parse_args(arguments)
+    if asked.source is not None:
+        maps = written_maps(asked.golden / "index_mapping", asked.charts.with_name("maps"))
+        config = ReadConfig(policy="compat", maps=maps, workers=1, resume=True, quiet=True)
+        read_source(config, asked.source, asked.charts)
     found = summary(compare_reference(asked.charts, asked.golden, tasks_folder=asked.tasks))
     sys.stdout.write(as_text(found) + "\n")
     low = found.filter((pl.col("untouched_share") < 0.99) | (pl.col("bounds_share") < 0.99))

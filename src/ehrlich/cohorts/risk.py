@@ -26,12 +26,12 @@ def risk_anchors(scene: Scene, task: Task) -> Anchored:
         prediction_time=_prediction_time(task), context_start=pl.col("start")
     )
     if not task.context.forward:
-        cases = still_at_risk(cases, scene, task, dropped)
+        cases = still_at_risk(cases, scene, task=task, dropped=dropped)
     return Anchored(cases.rename({"event": "anchor_event"}), dropped)
 
 
 def still_at_risk(
-    cases: pl.DataFrame, scene: Scene, task: Task, dropped: Counter[str]
+    cases: pl.DataFrame, scene: Scene, *, task: Task, dropped: Counter[str]
 ) -> pl.DataFrame:
     """`cases` without those not at risk at prediction_time, which are added to `dropped`."""
     for condition in task.at_risk:
@@ -105,7 +105,7 @@ def _with_icu(cases: pl.DataFrame, scene: Scene) -> pl.DataFrame:
     ).sort("_place").drop("_place")  # fmt: skip
 
 
-def labelled(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:
+def labelled(cases: pl.DataFrame, scene: Scene, *, task: Task) -> pl.DataFrame:
     """`cases` with boolean_value, answer (`yes` or `no`), answer_seen and flags."""
     assert task.label is not None
     numbered = cases.with_row_index("_case")
@@ -169,7 +169,11 @@ def _simple(rule: Label, columns: Sequence[str]) -> pl.Expr:
 
 
 def _follows(cases: pl.DataFrame, scene: Scene, rule: Following) -> tuple[pl.Series, pl.Series]:
-    """Whether an episode of the kind begins at or after the case's end; whether it is planned."""
+    """Whether an episode of the kind begins after the case's end; whether it is planned.
+
+    One that begins at that very moment was seen then, and is the same stay in another unit
+    (compat counts it).
+    """
     by = [SUBJECT, "encounter_id"] if rule.same_encounter else [SUBJECT]
     others = scene.episodes(rule.episode).select(
         *by, _next="start", _next_row="row_id", _item="item"
@@ -178,9 +182,10 @@ def _follows(cases: pl.DataFrame, scene: Scene, rule: Following) -> tuple[pl.Ser
     pairs = cases.select("_case", *by, "end", "row_id").join(
         others, on=by, how="inner", nulls_equal=False
     )
-    later = pairs.filter(
-        (pl.col("_next") >= pl.col("end")) & (pl.col("_next_row") != pl.col("row_id"))
-    )
+    after = pl.col("_next") > pl.col("end")
+    if scene.source.policy == "compat":
+        after |= pl.col("_next") == pl.col("end")
+    later = pairs.filter(after & (pl.col("_next_row") != pl.col("row_id")))
     if rule.within_h is not None:
         width = pl.duration(microseconds=int(rule.within_h * 3_600_000_000))
         later = later.filter(pl.col("_next") - pl.col("end") <= width)

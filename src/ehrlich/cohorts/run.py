@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,9 @@ def _cannot(task: Task, source: Source) -> str:
     missing = sorted(set(task.tables()) - known)
     if missing:
         return f"no table {', '.join(missing)}"
-    if task.anchor.episode and ENDS[task.anchor.episode][0] not in source.predicates:
-        return f"the dictionary binds no predicate {ENDS[task.anchor.episode][0]}"
+    for name in _predicates(task):
+        if name not in source.predicates:
+            return f"the dictionary binds no predicate {name}"
     column = task.answer.column if task.answer else "item"
     own_field = column not in ("item", "text_value", "table") and task.anchor.table is not None
     if own_field and source.field_place(task.anchor.table or "", column) is None:
@@ -115,7 +116,20 @@ def _cannot(task: Task, source: Source) -> str:
     return ""
 
 
-def manifest_of(config: CasesConfig, charts: Charts, plan: Plan) -> Manifest:
+def _predicates(task: Task) -> Iterator[str]:
+    """What the source must bind: without it everybody would be a no."""
+    if task.anchor.episode:
+        yield ENDS[task.anchor.episode][0]
+    for rule in (task.label, *task.label.any_of) if task.label else ():
+        if rule.dies_in_stay or rule.dies_within_h is not None:
+            yield "death"
+        if rule.icu_within_h is not None:
+            yield ENDS["icu"][0]
+        if rule.follows is not None:
+            yield ENDS[rule.follows.episode][0]
+
+
+def manifest_of(config: CasesConfig, charts: Charts, *, plan: Plan) -> Manifest:
     """The manifest of a run, without counts."""
     settings = {
         "suite": plan.suite.model_dump(mode="json"),
@@ -138,7 +152,7 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
     """Write `cases/<task>/<split>-<shard>.parquet`, samples, and the manifest last."""
     charts = Charts(charts_folder)
     plan = plan_cases(config, charts)
-    manifest = manifest_of(config, charts, plan)
+    manifest = manifest_of(config, charts, plan=plan)
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
         return read_manifest(out)
     jobs = [
@@ -147,7 +161,7 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
     tallies = _run_jobs(jobs, config)
     index = _weigh(plan.tasks, jobs, out)
     _write(
-        instruction_sample(index, {t.task: t.cap_train for t in plan.tasks}, config.seed),
+        instruction_sample(index, {t.task: t.cap_train for t in plan.tasks}, seed=config.seed),
         out / SAMPLES / "ehr_ins.parquet",
     )
     _write(bench_sample(index, config.seed), out / SAMPLES / "ehr_bench.parquet")
@@ -217,7 +231,7 @@ def _weigh(tasks: Sequence[Task], jobs: Sequence[CasesJob], out: Path) -> pl.Dat
             for name in names
         )
         for name in names:
-            cases = weighted(pl.read_parquet(folder / name), counts, train)
+            cases = weighted(pl.read_parquet(folder / name), counts, train_cases=train)
             _write(cases, out / task.task / name)
             parts.append(cases.select("case_id", "task", "split", "weight", "boolean_value"))
     return pl.concat(parts)

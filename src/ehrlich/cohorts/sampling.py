@@ -23,7 +23,7 @@ def label_counts(cases: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def weighted(cases: pl.DataFrame, counts: pl.DataFrame, train_cases: int) -> pl.DataFrame:
+def weighted(cases: pl.DataFrame, counts: pl.DataFrame, *, train_cases: int) -> pl.DataFrame:
     """`cases` with weight = 1 / mean frequency of the case's labels among train cases.
 
     A label that no train case holds counts as held by one. Null weight for a case without labels.
@@ -44,7 +44,7 @@ def order_of(case_ids: pl.Series, seed: int) -> np.ndarray[tuple[int], np.dtype[
 
 
 def instruction_sample(
-    index: pl.DataFrame, caps: Mapping[str, int | None], seed: int
+    index: pl.DataFrame, caps: Mapping[str, int | None], *, seed: int
 ) -> pl.DataFrame:
     """Train cases for EHR-Ins: at most the task's cap, drawn by weight without replacement.
 

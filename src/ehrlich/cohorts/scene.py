@@ -144,7 +144,7 @@ class Scene:
 
     def _with_deaths(self, episodes: pl.DataFrame, kind: Episode) -> pl.DataFrame:
         """`episodes` with death, died, died_here and, for the ICU, when the hospital stay ends."""
-        stays = self.matching("hospital_death").select(SUBJECT, "encounter_id").drop_nulls()
+        stays = self._hospital_deaths(episodes, kind).select(SUBJECT, "encounter_id").drop_nulls()
         joined = episodes.join(self.deaths, on=SUBJECT, how="left").join(
             stays.unique().with_columns(_died=pl.lit(True)),
             on=[SUBJECT, "encounter_id"],
@@ -168,6 +168,14 @@ class Scene:
         )
         here = here | pl.col("_ed").fill_null(value=False)
         return joined.with_columns(died=died | here, died_here=here).drop("_died", "_ed")
+
+    def _hospital_deaths(self, episodes: pl.DataFrame, kind: Episode) -> pl.DataFrame:
+        """Stays that ended in death: as the source says, else those that a death falls into."""
+        if "hospital_death" in self.source.predicates:
+            return self.matching("hospital_death")
+        stays = episodes if kind == "hospital" else self._find_episodes("hospital")
+        dated = stays.select(SUBJECT, "encounter_id", "start", "end").join(self.deaths, on=SUBJECT)
+        return dated.filter(pl.col("death").is_between("start", "end"))
 
 
 def hidden_rows(context: Context) -> pl.Expr:
@@ -197,7 +205,7 @@ def events_of(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def values_of(rows: pl.DataFrame, source: Source, column: str) -> pl.DataFrame:
+def values_of(rows: pl.DataFrame, source: Source, *, column: str) -> pl.DataFrame:
     """subject_id, event, time, start (of the event), seen_from, encounter_id, value: each value.
 
     `rows` are of one or more tables; several names in one item stand on lines of their own.

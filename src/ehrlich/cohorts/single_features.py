@@ -81,7 +81,7 @@ def aurocs(values: pl.DataFrame, labels: pl.DataFrame, *, absent_is_zero: bool) 
     )
 
 
-def best_feature(counts: pl.DataFrame, measured: pl.DataFrame, labels: pl.DataFrame) -> Best:
+def best_feature(counts: pl.DataFrame, measured: pl.DataFrame, *, labels: pl.DataFrame) -> Best:
     """The best of presence, count and last value over all features."""
     presence = counts.with_columns(value=pl.lit(1.0), feature=pl.col("feature") + " (present)")
     number = counts.with_columns(feature=pl.col("feature") + " (count)")

@@ -46,26 +46,26 @@ class Shifted(NamedTuple):
         return self.lost | self.other_bounds | self.other_rows
 
 
-def shift_probe(cases: pl.DataFrame, scene: Scene, task: Task) -> Shifted:
+def shift_probe(cases: pl.DataFrame, scene: Scene, *, task: Task) -> Shifted:
     """Try one case a subject: the first of `cases` (strict; of this task and scene)."""
     tried = cases.unique(SUBJECT, keep="first", maintain_order=True)
     own = tried.select(SUBJECT, _at="prediction_time")
     rows = scene.rows.join(own, on=SUBJECT, how="inner", maintain_order="left")
-    before = context_rows(tried, rows.drop("_at"), task, scene.source)
+    before = context_rows(tried, rows.drop("_at"), task=task, source=scene.source)
     lost: set[str] = set()
     bounds: set[str] = set()
     shown: set[str] = set()
     for change in CHANGES:
-        other = Scene(changed_after(rows, scene.source, change), scene.source)
+        other = Scene(changed_after(rows, scene.source, change=change), scene.source)
         if task.kind == "risk" and change != "drop":
             lost.update(_lost(tried, other, task))
         bounds.update(_other_bounds(tried, other, task))
-        after = context_rows(tried, other.rows, task, other.source)
+        after = context_rows(tried, other.rows, task=task, source=other.source)
         shown.update(_other_rows(before, after))
     return Shifted(tried.height, frozenset(lost), frozenset(bounds), frozenset(shown))
 
 
-def changed_after(rows: pl.DataFrame, source: Source, change: Change) -> pl.DataFrame:
+def changed_after(rows: pl.DataFrame, source: Source, *, change: Change) -> pl.DataFrame:
     """`rows` with what is after `_at` (a time a row) changed, in the contract's order again."""
     future, pending = pl.col("_future"), pl.col("_pending")
     marked = _marked(rows)
@@ -160,7 +160,7 @@ def _other_bounds(tried: pl.DataFrame, other: Scene, task: Task) -> Iterator[str
     context = task.under(other.source.policy).context
     keep = ["case_id", SUBJECT, "encounter_id", "prediction_time", "anchor_event"]
     own = ["context_start"] if context.since == "episode" else []
-    again = with_context(tried.select(*keep, *own), other, task)
+    again = with_context(tried.select(*keep, *own), other, task=task)
     same = tried.join(
         again.select("case_id", *BOUNDS), on=["case_id", *BOUNDS], how="semi", nulls_equal=True
     )

@@ -32,7 +32,7 @@ class Groups:
     right: Index
 
     @classmethod
-    def of(cls, left: pl.DataFrame, right: pl.DataFrame, keys: list[str]) -> Groups:
+    def of(cls, left: pl.DataFrame, right: pl.DataFrame, *, keys: list[str]) -> Groups:
         """Numbers of the keys; on the right -1 for keys that the left lacks."""
         numbered = left.select(keys).unique(maintain_order=True).with_row_index("_group")
         found = (
@@ -89,7 +89,7 @@ class EventIndex:
         events = events.drop_nulls("start")
         self._keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
         self._numbered = events.select(self._keys).unique(maintain_order=True)
-        self._groups = Groups.of(self._numbered, events, self._keys).right
+        self._groups = Groups.of(self._numbered, events, keys=self._keys).right
         self._start = microseconds(events["start"])
         self._visible_from = microseconds(events["visible_from"])
         self._views: dict[float | None, tuple[Ranks, Ranks]] = {}
@@ -100,7 +100,7 @@ class EventIndex:
 
     def groups_of(self, cases: pl.DataFrame) -> Index:
         """The group of each case; -1 for one without events."""
-        return Groups.of(self._numbered, cases, self._keys).right
+        return Groups.of(self._numbered, cases, keys=self._keys).right
 
     def seen(self, groups: Index, at: Index, *, hours: float | None) -> Index:
         """How many of the group's events that began within `hours` before `at` could be seen."""
@@ -198,7 +198,7 @@ def back_from_anchor(
     discharge summary) is shown too.
     """
     events = events.drop_nulls("start")
-    groups = Groups.of(events, cases, ["subject_id", "encounter_id"])
+    groups = Groups.of(events, cases, keys=["subject_id", "encounter_id"])
     at = microseconds(cases["prediction_time"])
     places = Ranks(groups.left, microseconds(events["start"]))
     first = places.place(groups.right, at - _width(hours))
@@ -216,7 +216,7 @@ def forward_from_anchor(
     """Compat: from the anchor event to the last one (of its encounter) that starts `before`."""
     keys = ["subject_id", "encounter_id"] if same_encounter else ["subject_id"]
     events = events.drop_nulls("start")
-    groups = Groups.of(events, cases, keys)
+    groups = Groups.of(events, cases, keys=keys)
     places = Ranks(groups.left, microseconds(events["start"]))
     after = places.place(groups.right, microseconds(before) - 1)
     numbers = events["event"].to_numpy()[places.order].astype(np.int64)
