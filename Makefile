@@ -14,7 +14,7 @@ export EHRLICH_SHARED ?= ../shared
 export PYTHONUTF8 := 1
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test test-polars1 lint format bench lock venv venv-training clean
+.PHONY: demo compare-reference test test-polars1 lint format bench lock venv venv-training clean
 .DEFAULT_GOAL := test
 
 # --resume: a demo that was interrupted goes on where it was.
@@ -25,6 +25,11 @@ demo: $(VENV)/package.stamp
 
 test: $(VENV)/package.stamp
 	$(BIN)/python -m pytest $(ARGS)
+
+# Our compat cases against those of the paper's released code, on the open MIMIC-IV demo.
+compare-reference: $(VENV)/package.stamp
+	$(BIN)/python -m ehrlich.cohorts.reference --charts build/reference/charts \
+	  --source $(EHRLICH_SHARED)/data/mimic-iv-demo-2.2 --golden $(EHRLICH_SHARED)/data/ehr-r1-golden
 
 # The same tests on the older Polars that users may still have.
 test-polars1: $(VENV)-polars1/package.stamp

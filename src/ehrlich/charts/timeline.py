@@ -36,6 +36,22 @@ class Charts:
         return _parquet(self.folder / METADATA / "tables.parquet").sort("rank")
 
     @cached_property
+    def codes(self) -> pl.DataFrame:
+        """codes.parquet: code, description, parent_codes, rows."""
+        return pl.read_parquet(self.folder / METADATA / "codes.parquet")
+
+    @property
+    def rows_by_table(self) -> dict[str, int]:
+        """How many measurements each table has, as the manifest counts them."""
+        counts = self.manifest.counts
+        rows: dict[str, int] = {
+            name: line["measurements"] for name, line in counts["tables"].items()
+        }
+        rows |= counts.get("derived", {})
+        rows |= counts.get("measurements_by_table", {})
+        return rows
+
+    @cached_property
     def splits(self) -> pl.DataFrame:
         """subject_id → split."""
         return _parquet(self.folder / METADATA / "subject_splits.parquet")

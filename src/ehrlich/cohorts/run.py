@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +88,8 @@ def plan_cases(config: CasesConfig, charts: Charts) -> Plan:
     skipped: dict[str, str] = {}
     wanted = chosen(known, config.tasks or suite.tasks)
     for task in wanted:
-        reason = _cannot(task.under(suite.policy), source)
+        policed = task.under(suite.policy)
+        reason = _cannot(policed, source) or _nothing_here(policed, charts, source)
         if reason:
             skipped[task.task] = reason
     kept = tuple(task for task in wanted if task.task not in skipped)
@@ -114,6 +116,23 @@ def _cannot(task: Task, source: Source) -> str:
     if own_field and source.field_place(task.anchor.table or "", column) is None:
         return f"table {task.anchor.table} has no field {column}"
     return ""
+
+
+def _nothing_here(task: Task, charts: Charts, source: Source) -> str:
+    """Why this timeline has nothing to ask the task of, though its dictionary knows the table."""
+    rows = charts.rows_by_table
+    empty = [table for table in task.tables() if not rows.get(table)]
+    if empty:
+        return f"table {', '.join(empty)} has no measurement here"
+    if task.anchor.episode is None:
+        return ""
+    name = ENDS[task.anchor.episode][0]
+    pattern = source.predicates[name].code
+    if charts.codes["code"].str.contains(pattern).any():
+        return ""
+    kinds = charts.codes["code"].str.split("//").list.first().unique().to_list()
+    near = difflib.get_close_matches(pattern.strip("^$/"), kinds, n=3, cutoff=0.3)
+    return f"predicate {name} ({pattern}) matches no code; near ones: {', '.join(near) or 'none'}"
 
 
 def _predicates(task: Task) -> Iterator[str]:

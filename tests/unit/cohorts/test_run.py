@@ -10,6 +10,7 @@ from tests.mini_charts import source, tasks
 
 from ehrlich.base.errors import StoreError, TaskError
 from ehrlich.base.store import read_manifest
+from ehrlich.charts.readers import ReadConfig, read_source
 from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts import run as run_module
 from ehrlich.cohorts.build import cases_of
@@ -160,3 +161,25 @@ def test_no_fitting_task_is_an_error(hospital: dict[str, Path], monkeypatch: pyt
     monkeypatch.setattr(run_module, "_cannot", lambda task, source: "not here")
     with pytest.raises(TaskError, match="no task of the suite fits"):
         plan_cases(config(), Charts(hospital["strict"]))
+
+
+def test_a_task_of_which_the_timeline_has_nothing_is_skipped_with_near_codes(
+    hospital: dict[str, Path], tmp_path: Path
+) -> None:
+    source_folder = tmp_path / "no-ed"
+    rows = {"hosp/patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod\n"
+            "1,F,60,2150,2011 - 2013,\n",
+            "hosp/admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,"
+            "admission_location,discharge_location,insurance,language,marital_status,race,"
+            "edregtime,edouttime,hospital_expire_flag\n"
+            "1,7,2150-01-01 08:00:00,2150-01-04 08:00:00,,URGENT,X,HOME,M,E,S,W,,,0\n"}  # fmt: skip
+    for name, text in rows.items():
+        path = source_folder / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    read_source(ReadConfig(quiet=True), source_folder, tmp_path / "charts")
+    plan = plan_cases(config(suite="all", tasks=()), Charts(tmp_path / "charts"))
+    assert plan.skipped["radiology"] == "table radiology has no measurement here"
+    assert "matches no code; near ones:" in plan.skipped["ed_hospitalization"]
+    assert "inpatient_mortality" in {task.task for task in plan.tasks}
+    assert plan_cases(config(suite="all", tasks=()), Charts(hospital["strict"])).skipped == {}
