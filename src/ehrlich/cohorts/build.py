@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ehrlich.base.hashing import stable_hash
-from ehrlich.cohorts.decision import answered, decision_anchors
+from ehrlich.cohorts.decision import answered, decision_anchors, without
 from ehrlich.cohorts.risk import labelled, risk_anchors, still_at_risk
 from ehrlich.cohorts.scene import SUBJECT, Scene
 from ehrlich.cohorts.task import Context, Task
@@ -56,10 +56,12 @@ def cases_of(scene: Scene, task: Task) -> Built:
     if task.context.forward:
         cases = _at_last_event(cases, scene.events)
     if task.kind == "decision":
-        cases = _drop(cases, pl.col("answer").list.len() == 0, "no answer", dropped)
+        cases = without(
+            cases, pl.col("answer").list.len() == 0, reason="no answer", dropped=dropped
+        )
         if task.answer is not None and task.answer.fewer_than is not None:
             many = pl.col("answer").list.len() >= task.answer.fewer_than
-            cases = _drop(cases, many, "too many answers", dropped)
+            cases = without(cases, many, reason="too many answers", dropped=dropped)
     named = _named(cases.sort(SUBJECT, "prediction_time", "anchor_event"), task)
     return Built(
         named.select(CASE_COLUMNS), anchored.cases.height + anchored.dropped.total(), dropped
@@ -105,25 +107,24 @@ def _at_last_event(cases: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 def _kept(cases: pl.DataFrame, context: Context, dropped: Counter[str]) -> pl.DataFrame:
     few = pl.col("context_events") < context.min_events
-    cases = _drop(cases, few, f"fewer than {context.min_events} context events", dropped)
+    cases = without(
+        cases, few, reason=f"fewer than {context.min_events} context events", dropped=dropped
+    )
     if context.max_events is not None:
         many = pl.col("context_events") > context.max_events
-        cases = _drop(cases, many, f"more than {context.max_events} context events", dropped)
+        cases = without(
+            cases, many, reason=f"more than {context.max_events} context events", dropped=dropped
+        )
     if context.max_subject_events is not None:
         many = pl.col("subject_events") > context.max_subject_events
         reason = f"subject of more than {context.max_subject_events} events"
-        cases = _drop(cases, many, reason, dropped)
+        cases = without(cases, many, reason=reason, dropped=dropped)
     if context.admission_inside:
         outside = pl.col("admission_event") <= pl.col("context_first")
-        cases = _drop(cases, outside, "admission event not inside the context", dropped)
+        cases = without(
+            cases, outside, reason="admission event not inside the context", dropped=dropped
+        )
     return cases
-
-
-def _drop(cases: pl.DataFrame, bad: pl.Expr, reason: str, dropped: Counter[str]) -> pl.DataFrame:
-    kept = cases.filter(~bad.fill_null(value=False))
-    if lost := cases.height - kept.height:
-        dropped[reason] += lost
-    return kept
 
 
 def _with_admission(cases: pl.DataFrame, scene: Scene, task: Task) -> pl.DataFrame:

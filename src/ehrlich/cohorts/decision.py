@@ -26,6 +26,16 @@ class Anchored(NamedTuple):
     dropped: Counter[str]
 
 
+def without(
+    cases: pl.DataFrame, bad: pl.Expr, *, reason: str, dropped: Counter[str]
+) -> pl.DataFrame:
+    """`cases` for which `bad` is not true; the others are added to `dropped` under the reason."""
+    kept = cases.filter(~bad.fill_null(value=False))
+    if lost := cases.height - kept.height:
+        dropped[reason] += lost
+    return kept
+
+
 def decision_anchors(scene: Scene, task: Task) -> Anchored:
     """Every event of the anchor table (or one an encounter), and when the question is asked."""
     events = scene.events

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from ehrlich.cohorts.decision import JUST_BEFORE, Anchored
+from ehrlich.cohorts.decision import JUST_BEFORE, Anchored, without
 from ehrlich.cohorts.scene import SUBJECT, Scene
 from ehrlich.cohorts.task import AtRisk, Following, Label, Task
 
@@ -18,9 +18,14 @@ def risk_anchors(scene: Scene, task: Task) -> Anchored:
     episodes = _anchored_episodes(scene, task)
     counts = scene.events.group_by(SUBJECT).agg(pl.len().alias("subject_events"))
     cases = episodes.join(counts, on=SUBJECT, how="left", maintain_order="left")
-    cases = _drop(cases, pl.col("end").is_null(), "the episode has no end", dropped)
-    cases = _drop(
-        cases, pl.col("end") < pl.col("start"), "the episode ends before it starts", dropped
+    cases = without(
+        cases, pl.col("end").is_null(), reason="the episode has no end", dropped=dropped
+    )
+    cases = without(
+        cases,
+        pl.col("end") < pl.col("start"),
+        reason="the episode ends before it starts",
+        dropped=dropped,
     )
     cases = cases.with_columns(
         prediction_time=_prediction_time(task), context_start=pl.col("start")
@@ -38,7 +43,7 @@ def still_at_risk(
         bad, reason = _not_at_risk(condition)
         if condition == "not_in_icu":
             cases = _with_icu(cases, scene)
-        cases = _drop(cases, bad, reason, dropped)
+        cases = without(cases, bad, reason=reason, dropped=dropped)
     return cases.drop("_icu_in", strict=False)
 
 
@@ -61,13 +66,6 @@ def _with_last_event(episodes: pl.DataFrame, scene: Scene) -> pl.DataFrame:
     events = scene.events.drop_nulls(["encounter_id", "start"])
     last = events.group_by(SUBJECT, "encounter_id").agg(pl.col("start").max().alias("last_event"))
     return episodes.join(last, on=[SUBJECT, "encounter_id"], how="left", maintain_order="left")
-
-
-def _drop(cases: pl.DataFrame, bad: pl.Expr, reason: str, dropped: Counter[str]) -> pl.DataFrame:
-    kept = cases.filter(~bad.fill_null(value=False))
-    if lost := cases.height - kept.height:
-        dropped[reason] += lost
-    return kept
 
 
 def _prediction_time(task: Task) -> pl.Expr:
