@@ -33,6 +33,7 @@ from ehrlich.cohorts.task import Suite, Task, chosen, load_suite, load_tasks
 
 PARTS = ".parts"
 SAMPLES = "samples"
+INDEX = "_index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
         CasesJob(charts_folder, shard, plan.tasks, config.limit, out) for shard in charts.shards()
     ]
     tallies = _run_jobs(jobs, config)
-    index = _weigh(plan.tasks, jobs, out)
+    index = _weigh(plan.tasks, jobs, config)
     _write(
         instruction_sample(index, {t.task: t.cap_train for t in plan.tasks}, seed=config.seed),
         out / SAMPLES / "ehr_ins.parquet",
@@ -233,27 +234,46 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
         frame.write_parquet(aside, compression="zstd")
 
 
-def _weigh(tasks: Sequence[Task], jobs: Sequence[CasesJob], out: Path) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class WeighJob:
+    """One task, all shards (by the names of their files)."""
+
+    task: str
+    names: tuple[str, ...]
+    out: Path
+
+
+def _weigh(tasks: Sequence[Task], jobs: Sequence[CasesJob], config: CasesConfig) -> pl.DataFrame:
     """Write the cases with their weights; an index of all: case_id, task, split, weight, label."""
-    parts = []
-    for task in tasks:
-        folder = out / PARTS / task.task
-        names = [f"{job.shard.replace('/', '-')}.parquet" for job in jobs]
-        counts = pl.concat([label_counts(pl.read_parquet(folder / name)) for name in names])
-        counts = counts.group_by("label").agg(pl.col("n").sum())
-        train = sum(
-            pl.scan_parquet(folder / name)
-            .filter(pl.col("split") == "train")
-            .select(pl.len())
-            .collect()
-            .item()
-            for name in names
-        )
-        for name in names:
-            cases = weighted(pl.read_parquet(folder / name), counts, train_cases=train)
-            _write(cases, out / task.task / name)
-            parts.append(cases.select("case_id", "task", "split", "weight", "boolean_value"))
+    names = tuple(f"{job.shard.replace('/', '-')}.parquet" for job in jobs)
+    weighing = [WeighJob(task.task, names, jobs[0].out) for task in tasks]
+    with progress_bar(len(weighing), "Weighing", quiet=config.quiet) as bar:
+        for _ in map_jobs(weigh_task, weighing, workers=config.workers):
+            bar.advance(1)
+    # In the order of the suite, whichever worker was first.
+    parts = [pl.read_parquet(job.out / PARTS / INDEX / f"{job.task}.parquet") for job in weighing]
     return pl.concat(parts)
+
+
+def weigh_task(job: WeighJob) -> None:
+    """Write one task's cases with weights fitted on all its train cases, and its index aside."""
+    folder = job.out / PARTS / job.task
+    counts = pl.concat([label_counts(pl.read_parquet(folder / name)) for name in job.names])
+    counts = counts.group_by("label").agg(pl.col("n").sum())
+    train = sum(
+        pl.scan_parquet(folder / name)
+        .filter(pl.col("split") == "train")
+        .select(pl.len())
+        .collect()
+        .item()
+        for name in job.names
+    )
+    parts = []
+    for name in job.names:
+        cases = weighted(pl.read_parquet(folder / name), counts, train_cases=train)
+        _write(cases, job.out / job.task / name)
+        parts.append(cases.select("case_id", "task", "split", "weight", "boolean_value"))
+    _write(pl.concat(parts), job.out / PARTS / INDEX / f"{job.task}.parquet")
 
 
 def _counts(plan: Plan, tallies: Sequence[dict[str, Any]], index: pl.DataFrame) -> dict[str, Any]:
