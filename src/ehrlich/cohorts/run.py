@@ -33,7 +33,6 @@ from ehrlich.cohorts.task import Suite, Task, chosen, load_suite, load_tasks
 
 PARTS = ".parts"
 SAMPLES = "samples"
-INDEX = "_index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +178,13 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
         CasesJob(charts_folder, shard, plan.tasks, config.limit, out) for shard in charts.shards()
     ]
     tallies = _run_jobs(jobs, config)
-    index = _weigh(plan.tasks, jobs, config)
-    _write(
-        instruction_sample(index, {t.task: t.cap_train for t in plan.tasks}, seed=config.seed),
-        out / SAMPLES / "ehr_ins.parquet",
-    )
-    _write(bench_sample(index, config.seed), out / SAMPLES / "ehr_bench.parquet")
-    counts = _counts(plan, tallies, index)
+    weighed = _weigh(plan.tasks, jobs, config)
+    for sample in ("ehr_ins", "ehr_bench"):
+        parts = [
+            pl.read_parquet(out / PARTS / sample / f"{task.task}.parquet") for task in plan.tasks
+        ]
+        _write(pl.concat(parts).sort("task", "case_id"), out / SAMPLES / f"{sample}.parquet")
+    counts = _counts(plan, tallies, weighed)
     shutil.rmtree(out / PARTS)
     finished = replace(manifest, counts=counts)
     write_manifest(out, finished)
@@ -238,64 +237,88 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
 class WeighJob:
     """One task, all shards (by the names of their files)."""
 
-    task: str
+    task: Task
     names: tuple[str, ...]
+    seed: int
     out: Path
 
 
-def _weigh(tasks: Sequence[Task], jobs: Sequence[CasesJob], config: CasesConfig) -> pl.DataFrame:
-    """Write the cases with their weights; an index of all: case_id, task, split, weight, label."""
+def _weigh(
+    tasks: Sequence[Task], jobs: Sequence[CasesJob], config: CasesConfig
+) -> list[dict[str, dict[str, Any]]]:
+    """Write the cases with weights, and each task's samples; what `weigh_task` says of each."""
     names = tuple(f"{job.shard.replace('/', '-')}.parquet" for job in jobs)
-    weighing = [WeighJob(task.task, names, jobs[0].out) for task in tasks]
+    weighing = [WeighJob(task, names, config.seed, jobs[0].out) for task in tasks]
+    said: dict[int, dict[str, dict[str, Any]]] = {}
     with progress_bar(len(weighing), "Weighing", quiet=config.quiet) as bar:
-        for _ in map_jobs(weigh_task, weighing, workers=config.workers):
+        for place, splits in map_jobs(weigh_task, weighing, workers=config.workers):
+            said[place] = splits
             bar.advance(1)
-    # In the order of the suite, whichever worker was first.
-    parts = [pl.read_parquet(job.out / PARTS / INDEX / f"{job.task}.parquet") for job in weighing]
-    return pl.concat(parts)
+    return [said[place] for place in range(len(weighing))]
 
 
-def weigh_task(job: WeighJob) -> None:
-    """Write one task's cases with weights fitted on all its train cases, and its index aside."""
-    folder = job.out / PARTS / job.task
-    counts = pl.concat([label_counts(pl.read_parquet(folder / name)) for name in job.names])
+def weigh_task(job: WeighJob) -> dict[str, dict[str, Any]]:
+    """Write one task's cases with weights fitted on all its train cases; split → cases, yes.
+
+    Samples are drawn shard by shard: the best of all shards are among the best of each, so no more
+    than a sample and one shard is in memory.
+    """
+    name = job.task.task
+    folder = job.out / PARTS / name
+    counts = pl.concat([label_counts(pl.read_parquet(folder / part)) for part in job.names])
     counts = counts.group_by("label").agg(pl.col("n").sum())
-    train = sum(
-        pl.scan_parquet(folder / name)
-        .filter(pl.col("split") == "train")
-        .select(pl.len())
-        .collect()
-        .item()
-        for name in job.names
-    )
-    parts = []
-    for name in job.names:
-        cases = weighted(pl.read_parquet(folder / name), counts, train_cases=train)
-        _write(cases, job.out / job.task / name)
-        parts.append(cases.select("case_id", "task", "split", "weight", "boolean_value"))
-    _write(pl.concat(parts), job.out / PARTS / INDEX / f"{job.task}.parquet")
+    trains = (pl.read_parquet(folder / part, columns=["split"])["split"] for part in job.names)
+    train = sum(int((split == "train").sum()) for split in trains)
+    kept: pl.DataFrame | None = None
+    ins = bench = pl.DataFrame()
+    tallies = []
+    for part in job.names:
+        cases = weighted(pl.read_parquet(folder / part), counts, train_cases=train)
+        _write(cases, job.out / name / part)
+        index = cases.select("case_id", "task", "split", "weight", "boolean_value")
+        tallies.append(
+            index.group_by("split").agg(
+                pl.len().alias("cases"),
+                _yes=pl.col("boolean_value").sum(),
+                _known=pl.col("boolean_value").count(),
+            )
+        )
+        kept = index if kept is None else pl.concat([kept, index])
+        ins = instruction_sample(kept, {name: job.task.cap_train}, seed=job.seed)
+        bench = bench_sample(kept, job.seed)
+        drawn = pl.concat([ins, bench]).select("case_id")
+        kept = kept.join(drawn, on="case_id", how="semi", maintain_order="left")
+    _write(ins, job.out / PARTS / "ehr_ins" / f"{name}.parquet")
+    _write(bench, job.out / PARTS / "ehr_bench" / f"{name}.parquet")
+    return _by_split(pl.concat(tallies))
 
 
-def _counts(plan: Plan, tallies: Sequence[dict[str, Any]], index: pl.DataFrame) -> dict[str, Any]:
+def _by_split(tallies: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """split → how many cases, and the share of yes (null for decision tasks)."""
+    summed = tallies.group_by("split").sum().sort("split")
+    yes = pl.when(pl.col("_known") > 0).then(pl.col("_yes") / pl.col("_known"))
+    rows = summed.select("split", "cases", yes=yes).to_dicts()
+    return {row["split"]: {"cases": row["cases"], "yes": row["yes"]} for row in rows}
+
+
+def _counts(
+    plan: Plan,
+    tallies: Sequence[dict[str, Any]],
+    weighed: Sequence[dict[str, dict[str, Any]]],
+) -> dict[str, Any]:
     """Per task: anchors in, cases, dropped by reason, by split, prevalence."""
     tasks: dict[str, Any] = {}
-    for task in plan.tasks:
+    for task, splits in zip(plan.tasks, weighed, strict=True):
         dropped: Counter[str] = Counter()
         anchors = 0
         for tally in tallies:
             anchors += tally[task.task]["anchors"]
             dropped.update(tally[task.task]["dropped"])
-        own = index.filter(pl.col("task") == task.task)
-        by_split = own.group_by("split").agg(
-            pl.len().alias("cases"), pl.col("boolean_value").mean().alias("yes")
-        )
         tasks[task.task] = {
             "in": anchors,
-            "cases": own.height,
+            "cases": sum(part["cases"] for part in splits.values()),
             "dropped": dict(sorted(dropped.items())),
-            "splits": {
-                row["split"]: {"cases": row["cases"], "yes": row["yes"]}
-                for row in by_split.sort("split").to_dicts()
-            },
+            "splits": splits,
         }
-    return {"cases": index.height, "tasks": tasks, "skipped": dict(plan.skipped)}
+    total = sum(line["cases"] for line in tasks.values())
+    return {"cases": total, "tasks": tasks, "skipped": dict(plan.skipped)}
