@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TypeVar
 
 from ehrlich.base.errors import StoreError
+from ehrlich.base.progress import progress_bar
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -53,6 +54,23 @@ def map_jobs(
         ) from exc
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_jobs(
+    function: Callable[[JobT], ResultT],
+    jobs: Sequence[JobT],
+    *,
+    workers: int,
+    label: str,
+    quiet: bool = False,
+) -> list[ResultT]:
+    """Every result, in the order of the jobs, with a progress bar of that label; see `map_jobs`."""
+    results: dict[int, ResultT] = {}
+    with progress_bar(len(jobs), label, quiet=quiet) as bar:
+        for index, result in map_jobs(function, jobs, workers=workers):
+            results[index] = result
+            bar.advance(1)
+    return [results[index] for index in range(len(jobs))]
 
 
 def _drain(

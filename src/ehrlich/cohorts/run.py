@@ -13,8 +13,7 @@ from typing import Any
 import polars as pl
 
 from ehrlich.base.errors import TaskError
-from ehrlich.base.parallel import map_jobs
-from ehrlich.base.progress import progress_bar
+from ehrlich.base.parallel import run_jobs
 from ehrlich.base.store import (
     Manifest,
     open_output,
@@ -177,7 +176,9 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
     jobs = [
         CasesJob(charts_folder, shard, plan.tasks, config.limit, out) for shard in charts.shards()
     ]
-    tallies = _run_jobs(jobs, config)
+    tallies = run_jobs(
+        build_shard_cases, jobs, workers=config.workers, label="Building cases", quiet=config.quiet
+    )
     weighed = _weigh(plan.tasks, jobs, config)
     for sample in ("ehr_ins", "ehr_bench"):
         parts = [
@@ -189,15 +190,6 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
     finished = replace(manifest, counts=counts)
     write_manifest(out, finished)
     return finished
-
-
-def _run_jobs(jobs: Sequence[CasesJob], config: CasesConfig) -> list[dict[str, Any]]:
-    tallies: dict[int, dict[str, Any]] = {}
-    with progress_bar(len(jobs), "Building cases", quiet=config.quiet) as bar:
-        for index, tally in map_jobs(build_shard_cases, jobs, workers=config.workers):
-            tallies[index] = tally
-            bar.advance(1)
-    return [tallies[index] for index in range(len(jobs))]
 
 
 def build_shard_cases(job: CasesJob) -> dict[str, Any]:
@@ -249,12 +241,9 @@ def _weigh(
     """Write the cases with weights, and each task's samples; what `weigh_task` says of each."""
     names = tuple(f"{job.shard.replace('/', '-')}.parquet" for job in jobs)
     weighing = [WeighJob(task, names, config.seed, jobs[0].out) for task in tasks]
-    said: dict[int, dict[str, dict[str, Any]]] = {}
-    with progress_bar(len(weighing), "Weighing", quiet=config.quiet) as bar:
-        for place, splits in map_jobs(weigh_task, weighing, workers=config.workers):
-            said[place] = splits
-            bar.advance(1)
-    return [said[place] for place in range(len(weighing))]
+    return run_jobs(
+        weigh_task, weighing, workers=config.workers, label="Weighing", quiet=config.quiet
+    )
 
 
 def weigh_task(job: WeighJob) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ehrlich.base.contracts import DATA
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import ConfigError, DataError
-from ehrlich.base.parallel import map_jobs
+from ehrlich.base.parallel import run_jobs
 from ehrlich.base.progress import progress_bar
 from ehrlich.base.store import (
     Manifest,
@@ -214,12 +214,7 @@ def _build(
     each_gb = SHARD_GB_PER_MILLION_ROWS * config.shard_rows / 1e6
     workers = max(1, min(config.workers, int((config.memory_gb - BASE_GB) / each_gb)))
     function, jobs = reading.jobs(shards, out)
-    tallies: dict[int, dict[str, Any]] = {}
-    with progress_bar(len(jobs), "Building shards", quiet=config.quiet) as bar:
-        for index, tally in map_jobs(function, jobs, workers=workers):
-            tallies[index] = tally
-            bar.advance(1)
-    return [tallies[index] for index in range(len(jobs))]
+    return run_jobs(function, jobs, workers=workers, label="Building shards", quiet=config.quiet)
 
 
 def dropped_in(
