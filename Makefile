@@ -90,10 +90,10 @@ $(VENV)/training.stamp: $(VENV)/package.stamp
 	@$(PIP) install -c requirements.lock --no-build-isolation --editable '.[training]'
 	@touch $@
 
-# An exact lock of core + codes + dev, from an empty environment.
+# An exact lock of core + codes + evidence + prompts + dev, from an empty environment.
 lock: pyproject.toml $(VENV)/package.stamp
 	@rm -rf build/lock && $(BIN)/python -m venv build/lock
-	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install '.[codes,dev]'
+	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install '.[codes,evidence,prompts,dev]'
 	@sed -n '/^#/p' requirements.lock > build/requirements.lock
 	@build/lock/bin/python -m pip freeze --exclude ehrlich >> build/requirements.lock
 	@mv build/requirements.lock requirements.lock && rm -rf build/lock

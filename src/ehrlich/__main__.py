@@ -5,15 +5,26 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ehrlich import __version__
 from ehrlich.base.errors import ConfigError, EhrlichError, InterruptError
-
-if TYPE_CHECKING:
-    from ehrlich.base.store import Manifest
+from ehrlich.verbs.options import (
+    DryRun,
+    Fresh,
+    Json,
+    Limit,
+    Out,
+    Quiet,
+    Resume,
+    Seed,
+    Workers,
+    cores,
+    echo_json,
+    report,
+)
 
 app = typer.Typer(
     name="ehrlich",
@@ -26,21 +37,6 @@ app = typer.Typer(
 )
 
 Policy = Literal["strict", "compat"]
-
-Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only that many subjects.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
-Resume = Annotated[
-    bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run in --out.")
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Replace what --out holds.")]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes; default: every core.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar, no summary.")]
-
 
 tasks_app = typer.Typer(
     name="tasks",
@@ -88,13 +84,13 @@ def hospital(
         seed=seed,
         defects=defects,
         limit=limit,
-        workers=_workers(workers),
+        workers=cores(workers),
         resume=resume,
         fresh=fresh,
         quiet=quiet,
     )
     manifest = plan(config) if dry_run else run(config, out)
-    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
 
 
 @app.command()
@@ -130,10 +126,10 @@ def read(
 
     config = ReadConfig(
         dictionary=dictionary, policy=policy, maps=maps, splits=splits, salt=seed, limit=limit,
-        workers=_workers(workers), memory_gb=memory_gb, resume=resume, fresh=fresh, quiet=quiet,
+        workers=cores(workers), memory_gb=memory_gb, resume=resume, fresh=fresh, quiet=quiet,
     )  # fmt: skip
     manifest = plan_read(config, source) if dry_run else read_source(config, source, out)
-    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
 
 
 @app.command()
@@ -171,14 +167,14 @@ def cases(
 
     config = CasesConfig(
         suite=suite, tasks=tuple(task or ()), tasks_folder=tasks, limit=limit, seed=seed,
-        workers=_workers(workers), resume=resume, fresh=fresh, quiet=quiet,
+        workers=cores(workers), resume=resume, fresh=fresh, quiet=quiet,
     )  # fmt: skip
     if dry_run:
         read_charts = Charts(charts)
         manifest = manifest_of(config, read_charts, plan=plan_cases(config, read_charts))
     else:
         manifest = run(config, charts, out)
-    _report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
     if dry_run:
         return
     if not (json or quiet):
@@ -223,12 +219,12 @@ def check(
     """Say what a folder holds, what is missing and what that costs; validate charts."""
     from ehrlich.charts.check import check_environment, check_folder
 
-    report = check_environment() if folder is None else check_folder(folder, dictionary)
+    found = check_environment() if folder is None else check_folder(folder, dictionary)
     if json:
-        _echo_json(report.as_json())
+        echo_json(found.as_json())
     else:
-        typer.echo(report.as_text())
-    if report.problems:
+        typer.echo(found.as_text())
+    if found.problems:
         raise typer.Exit(code=2)
 
 
@@ -262,9 +258,9 @@ def check_tasks(
     """Run every task's examples, its gold answers through the scorer, and its leakage probes."""
     from ehrlich.cohorts.soundness import check_all
 
-    report = check_all(tasks, charts)
-    typer.echo(report.as_text())
-    if report.problems:
+    found = check_all(tasks, charts)
+    typer.echo(found.as_text())
+    if found.problems:
         raise typer.Exit(code=2)
 
 
@@ -293,29 +289,6 @@ def tasks_docs() -> None:
     from ehrlich.cohorts.task import load_suite, load_tasks
 
     typer.echo(docs_markdown(load_tasks(), load_suite("ehr_bench").headline), nl=False)
-
-
-def _workers(asked: int | None) -> int:
-    from ehrlich.base.parallel import available_cores
-
-    return asked or available_cores()
-
-
-def _report(manifest: Manifest, out: Path, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
-    if as_json:
-        from dataclasses import asdict
-
-        _echo_json(asdict(manifest))
-    elif not quiet:
-        from ehrlich.base.summary import summary
-
-        typer.echo(summary(manifest, out, dry_run=dry_run))
-
-
-def _echo_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, default=str))
 
 
 def main() -> None:
