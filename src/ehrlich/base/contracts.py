@@ -128,3 +128,111 @@ def tables_schema() -> dict[str, pl.DataType]:
         "fields": pl.List(pl.String()),
         "late": pl.List(pl.String()),
     }
+
+
+def concepts_schema() -> dict[str, pl.DataType]:
+    """`evidence/concepts.parquet`: the vocabulary; one row is a concept of this timeline.
+
+    Sorted by concept; the row number is what sparse matrices call it.
+
+    - concept: `kind//name` or `kind//name//direction`, lower case: `lab//creatinine//high`.
+    - name: as a clinician reads it, direction included; codes: of the source and of coding
+      systems, `SYSTEM:CODE`, by which knowledge is linked.
+    - measurements, subjects: how often, over all splits and times: only to say coverage, never
+      fitted on.
+    """
+    import polars as pl
+
+    return {
+        "concept": pl.String(),
+        "kind": pl.String(),
+        "name": pl.String(),
+        "codes": pl.List(pl.String()),
+        "measurements": pl.Int64(),
+        "subjects": pl.Int64(),
+    }
+
+
+def lift_schema() -> dict[str, pl.DataType]:
+    """`evidence/lift/<task>.parquet`: a pair of concepts that occur together, fitted on train.
+
+    `n` units (the manifest says subjects or cases), of which n_target hold the target in the
+    answer, n_history the history concept in the context, n_both both in one case. Sorted by
+    target, then p, then history.
+
+    - expected: of n_both, were the two independent within strata; lift: n_both / expected.
+    - p: upper tail of the (stratified) hypergeometric; q: Benjamini-Hochberg over all pairs of
+      the task that could pass; kept: whether the policy keeps the pair.
+    """
+    import polars as pl
+
+    counts = {name: pl.UInt32() for name in ("n", "n_target", "n_history", "n_both")}
+    return {
+        "target": pl.String(),
+        "history": pl.String(),
+        **counts,
+        "expected": pl.Float64(),
+        "lift": pl.Float64(),
+        "p": pl.Float64(),
+        "q": pl.Float64(),
+        "kept": pl.Boolean(),
+    }
+
+
+def graphs_schema() -> dict[str, pl.DataType]:
+    """`evidence/graphs/<split>-<shard>.parquet`: one row is an edge of a case's thinking graph.
+
+    Sorted by case_id, target, rank. Nothing here was known only after the prediction_time.
+
+    - history: the concept in the context; event, row_id, time: the last measurement that has it.
+    - path: concept, relation, node, ..., concept from target to history; null where only
+      co-occurrence ties the two. hops: relations in it (0: the same node). sources: licence and
+      origin of each relation.
+    - n_both, lift, p, q: of the pair, without the case's own subject where that was fitted on;
+      null where only knowledge ties the two.
+    - rank: from 1 within a target. conditioned: targets are the true answers (training only);
+      else the candidates.
+    """
+    import polars as pl
+
+    return {
+        "case_id": pl.String(),
+        "target": pl.String(),
+        "history": pl.String(),
+        "rank": pl.UInt16(),
+        "subject_id": pl.Int64(),
+        "event": pl.UInt32(),
+        "row_id": pl.Int64(),
+        "time": pl.Datetime("us"),
+        "path": pl.List(pl.String()),
+        "hops": pl.UInt8(),
+        "sources": pl.List(pl.String()),
+        "n_both": pl.UInt32(),
+        "lift": pl.Float64(),
+        "p": pl.Float64(),
+        "q": pl.Float64(),
+        "conditioned": pl.Boolean(),
+    }
+
+
+def knowledge_schema() -> dict[str, dict[str, pl.DataType]]:
+    """A knowledge folder: `nodes`, `names`, `edges`, `xrefs` (all .parquet), and a manifest.
+
+    - nodes: node is unique; kind: disease, finding, drug, procedure, organism, test, class, ...;
+      generic: too broad to mean anything, never a link target nor an inner node of a path.
+    - names: lower case, white space collapsed; a name may stand for several nodes.
+    - edges: `head relation tail` reads as a sentence; relation is one of relations.yaml;
+      source: who says so; licence: SPDX id or the name of the terms. No loops, no duplicates.
+    - xrefs: system:code of a node, such as ICD10CM:N17.9, LOINC:2160-0, RXNORM:4603.
+    """
+    import polars as pl
+
+    def texts(*names: str) -> dict[str, pl.DataType]:
+        return {name: pl.String() for name in names}
+
+    return {
+        "nodes": {**texts("node", "name", "kind", "source", "licence"), "generic": pl.Boolean()},
+        "names": texts("node", "name", "source"),
+        "edges": texts("head", "relation", "tail", "source", "licence"),
+        "xrefs": texts("node", "system", "code"),
+    }

@@ -1,0 +1,1 @@
+"""Medical knowledge as one graph, whoever says it: builders, linking, paths."""
