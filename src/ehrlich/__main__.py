@@ -25,6 +25,7 @@ from ehrlich.verbs.options import (
     echo_json,
     report,
 )
+from ehrlich.verbs.prompts import app as prompts_app
 
 app = typer.Typer(
     name="ehrlich",
@@ -45,6 +46,7 @@ tasks_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(tasks_app)
+app.add_typer(prompts_app)
 
 OwnTasks = Annotated[
     Path | None, typer.Option("--tasks", help="Folder with tasks and suites of your own.")

@@ -31,18 +31,8 @@ def context_rows(
     """
     task = task.under(source.policy)
     rows = rows.join(cases.select(SUBJECT).unique(), on=SUBJECT, how="semi", maintain_order="left")
-    shown = rows.filter(~hidden(task.context))
+    events = context_events(cases, rows, task=task, source=source)
     numbered = cases.with_row_index(PLACE)
-    window = (
-        _compat_events(numbered)
-        if source.policy == "compat"
-        else _strict_events(numbered, shown, task.context)
-    )
-    apart = [
-        _event(numbered, "last_discharge_event", "last_discharge"),
-        _event(numbered, "admission_event", "admission"),
-    ]
-    events = pl.concat([*apart, window]).unique([PLACE, "event"], keep="first", maintain_order=True)
     at = numbered.select(PLACE, SUBJECT, "case_id", _at="prediction_time")
     placed = rows.with_row_index("_row").drop("case_id", strict=False)
     facts = at.join(placed.filter(is_fact(source)), on=SUBJECT).with_columns(_part("facts"))
@@ -55,6 +45,28 @@ def context_rows(
         found = visible(found, pl.col("_at"), tables=source.tables)
     ordered = found.sort(PLACE, "part", "_row")
     return ordered.select("case_id", "part", pl.exclude("case_id", "part", PLACE, "_at", "_row"))
+
+
+def context_events(
+    cases: pl.DataFrame, rows: pl.DataFrame, *, task: Task, source: Source
+) -> pl.DataFrame:
+    """Events that each case may show: _case (place in `cases`), event, part; each event once.
+
+    As for `context_rows`, of which this is the first half: which rows of an event could be seen is
+    the second. Of `rows` no values are needed, only times, tables, items and encounters.
+    """
+    context = task.under(source.policy).context
+    numbered = cases.with_row_index(PLACE)
+    window = (
+        _compat_events(numbered)
+        if source.policy == "compat"
+        else _strict_events(numbered, rows.filter(~hidden(context)), context)
+    )
+    apart = [
+        _event(numbered, "last_discharge_event", "last_discharge"),
+        _event(numbered, "admission_event", "admission"),
+    ]
+    return pl.concat([*apart, window]).unique([PLACE, "event"], keep="first", maintain_order=True)
 
 
 def is_fact(source: Source) -> pl.Expr:
