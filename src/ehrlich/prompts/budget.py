@@ -65,8 +65,8 @@ def within_budget(
     `pieces` with tokens, in order; `fixed`: tokens of each case's facts, question and all that
     stands around them; `notes`: tables whose events are notes; `shorten` gives pieces with `limit`
     what `Cutter.cut` does. Pieces come back with `limit`, null where nothing of it is cut. Cuts:
-    _case, events_cut, tokens_cut, sections_cut (list[str]), a row for every case. Raises DataError
-    where what may not be cut is too long.
+    events_cut, tokens_cut, sections_cut (list[str]), a row a case. Raises DataError where what may
+    not be cut is too long.
     """
     room = _room(pieces, fixed, max_tokens)
     placed = pieces.join(room, on=PLACE, how="left", maintain_order="left")
@@ -98,11 +98,18 @@ def _cuts(kept: pl.DataFrame, cases: int) -> pl.DataFrame:
         tokens_cut=pl.col("tokens").filter(gone).sum().cast(pl.UInt32),
         sections_cut=pl.col("left_out").filter("_kept").explode().drop_nulls().unique().sort(),
     )
-    everyone = pl.DataFrame({PLACE: pl.int_range(cases, dtype=pl.UInt32, eager=True)})
+    everyone = nothing_cut(cases).select(pl.int_range(pl.len(), dtype=pl.UInt32).alias(PLACE))
     told = everyone.join(cuts, on=PLACE, how="left", maintain_order="left")
-    return told.with_columns(
+    return told.select(
         pl.col("events_cut", "tokens_cut").fill_null(0), pl.col("sections_cut").fill_null([])
     )
+
+
+def nothing_cut(cases: int) -> pl.DataFrame:
+    """The cuts of cases that lost nothing."""
+    none = pl.Series("events_cut", [0] * cases, dtype=pl.UInt32)
+    no_names = pl.Series("sections_cut", [[]] * cases, dtype=pl.List(pl.String))
+    return pl.DataFrame([none, none.alias("tokens_cut"), no_names])
 
 
 def _room(pieces: pl.DataFrame, fixed: pl.Series, max_tokens: int) -> pl.DataFrame:

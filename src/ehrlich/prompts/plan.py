@@ -18,7 +18,7 @@ from ehrlich.cohorts.scene import SUBJECT, Source
 from ehrlich.cohorts.task import Task
 from ehrlich.prompts.assemble import charts_of, live_texts, pieces_of, with_texts
 from ehrlich.prompts.blocks import Blocks
-from ehrlich.prompts.budget import Cutter, within_budget
+from ehrlich.prompts.budget import Cutter, nothing_cut, within_budget
 from ehrlich.prompts.render import Writer
 from ehrlich.prompts.sections import CountTexts
 
@@ -59,14 +59,10 @@ class Planner:
             tokens=pl.col("tokens") + pl.when("live").then(LIVE_MARGIN).otherwise(0)
         )
         fixed = self._fixed(cases)
-        whole = self._tokens(pieces, fixed)
+        whole = _tokens(pieces, fixed, cases.height)
         if self.max_tokens is None or fixed is None:
             pieces = pieces.with_columns(limit=pl.lit(None, dtype=pl.Int64))
-            cuts = cases.select(
-                events_cut=pl.lit(0, dtype=pl.UInt32),
-                tokens_cut=pl.lit(0, dtype=pl.UInt32),
-                sections_cut=pl.lit([], dtype=pl.List(pl.String)),
-            )
+            cuts = nothing_cut(cases.height)
         else:
             pieces, cuts = within_budget(
                 pieces,
@@ -75,8 +71,7 @@ class Planner:
                 notes=self.reader.notes,
                 shorten=lambda some: self.reader.shortened(some, cases, self.blocks, task=task),
             )
-            cuts = cuts.drop(PLACE)
-        tokens = self._tokens(pieces, fixed)
+        tokens = _tokens(pieces, fixed, cases.height)
         listed = _listed(pieces, cases.height)
         counted = pl.DataFrame({"prompt_tokens": tokens, "uncut_tokens": whole})
         return pl.concat([cases, listed, counted, cuts], how="horizontal")
@@ -96,17 +91,19 @@ class Planner:
         facts = pl.col("_facts").fill_null(FACTS_MARGIN).cast(pl.Int64)
         return told.select(facts + pl.col("_asked") + FACTS_MARGIN + self.around).to_series()
 
-    def _tokens(self, pieces: pl.DataFrame, fixed: pl.Series | None) -> pl.Series | None:
-        if fixed is None:
-            return None
-        # A note that is cut has at most its limit.
-        size = pl.col("tokens").cast(pl.Int64)
-        if "limit" in pieces.columns:
-            size = pl.min_horizontal(size, "limit")
-        summed = pieces.group_by(PLACE).agg(_sum=size.sum())
-        case = pl.DataFrame({"_fixed": fixed}).with_row_index(PLACE)
-        told = case.join(summed, on=PLACE, how="left", maintain_order="left")
-        return told.select(pl.col("_fixed") + pl.col("_sum").fill_null(0)).to_series()
+
+def _tokens(pieces: pl.DataFrame, fixed: pl.Series | None, cases: int) -> pl.Series:
+    """Tokens of each case's prompt; null where nothing is counted."""
+    if fixed is None:
+        return pl.Series([None] * cases, dtype=pl.Int64)
+    # A note that is cut has at most its limit.
+    size = pl.col("tokens").cast(pl.Int64)
+    if "limit" in pieces.columns:
+        size = pl.min_horizontal(size, "limit")
+    summed = pieces.group_by(PLACE).agg(_sum=size.sum())
+    case = pl.DataFrame({"_fixed": fixed}).with_row_index(PLACE)
+    told = case.join(summed, on=PLACE, how="left", maintain_order="left")
+    return told.select(pl.col("_fixed") + pl.col("_sum").fill_null(0)).to_series()
 
 
 @dataclass(frozen=True)
@@ -133,6 +130,8 @@ class Reader:
 
     def charts(self, plan: pl.DataFrame, blocks: Blocks) -> pl.Series:
         """The chart of each row of a plan (of one task and shard), in order."""
+        if plan.is_empty():
+            return pl.Series("text", [], dtype=pl.String)
         task = self.tasks[plan["task"][0]].under("compat" if self.policy == "compat" else "strict")
         lists = plan.select(PIECES.keys()).with_row_index(PLACE)
         pieces = lists.explode(list(PIECES)).drop_nulls("block")
