@@ -25,7 +25,7 @@ STAY = 2 * DAY
 ITEMS = st.sampled_from(["Potassium", "a | b", "x\n## Laboratory [2150-01-01 00:00:00]", "Lactate"])
 ASKED = ("labevents", "prescriptions", "inpatient_mortality", "ed_reattendance_3d", "transfers")
 WRITER = Writer(load_style("ehrlich"), source().tables)
-READER = Reader(WRITER, tasks(), "strict")
+READER = Reader(WRITER, tasks())
 NAMES = dict(source().tables.select("table", "fields").iter_rows())
 
 
@@ -125,8 +125,9 @@ def truncated(rows: pl.DataFrame, at: object) -> pl.DataFrame:
             )
         places = [place for place, name in enumerate(NAMES[table]) if name in names]
         for place in places:
+            field = pl.col(FIELDS)
             others = [
-                pl.lit("LATER") if each == place else pl.col(FIELDS).list.get(each, null_on_oob=True)
+                pl.lit("LATER") if each == place else field.list.get(each, null_on_oob=True)
                 for each in range(len(NAMES[table]))
             ]
             changed = changed.with_columns(

@@ -19,7 +19,7 @@ PIECE = ("_case", "part", "event", "table", "block", "live", "tokens")
 
 
 def pieces_of(
-    cases: pl.DataFrame, rows: pl.DataFrame, blocks: Blocks, *, task: Task, source: Source
+    cases: pl.DataFrame, rows: pl.DataFrame, *, blocks: Blocks, task: Task, source: Source
 ) -> pl.DataFrame:
     """One row a piece, in the order of the prompt: _case, part, event, table, block, live, tokens.
 
@@ -43,9 +43,8 @@ def pieces_of(
 
 
 def live_texts(
-    pieces: pl.DataFrame, cases: pl.DataFrame, blocks: Blocks, *, task: Task, writer: Writer,
-    policy: str,
-) -> pl.DataFrame:  # fmt: skip
+    pieces: pl.DataFrame, cases: pl.DataFrame, *, blocks: Blocks, task: Task, writer: Writer
+) -> pl.DataFrame:
     """_case, event, text: the live pieces as they stood at prediction_time; none where nothing was.
 
     The heading has the time of the first measurement that could be seen.
@@ -55,7 +54,7 @@ def live_texts(
     lines = live.join(blocks.lines, on=KEY, maintain_order="left_right")
     if task.context.hide_items:
         lines = lines.filter(~hidden_rows(task.context))
-    if policy == "strict":
+    if writer.strict:
         lines = lines.filter(pl.col("seen_from") <= pl.col("_at"))
     closed = (pl.col("closes") <= pl.col("_at")).fill_null(value=False)
     keys = [PLACE, "event"]
@@ -69,7 +68,7 @@ def live_texts(
     return writer.joined(texts, keys).select(*keys, "text")
 
 
-def with_texts(pieces: pl.DataFrame, blocks: Blocks, live: pl.DataFrame) -> pl.DataFrame:
+def with_texts(pieces: pl.DataFrame, blocks: Blocks, *, live: pl.DataFrame) -> pl.DataFrame:
     """`pieces` with their text; a live piece of which nothing could be seen is gone."""
     whole = pieces.with_columns(text=blocks.blocks["text"].gather(pieces["block"]))
     joined = whole.join(
@@ -80,7 +79,7 @@ def with_texts(pieces: pl.DataFrame, blocks: Blocks, live: pl.DataFrame) -> pl.D
 
 
 def charts_of(
-    cases: pl.DataFrame, pieces: pl.DataFrame, blocks: Blocks, *, writer: Writer
+    cases: pl.DataFrame, pieces: pl.DataFrame, *, blocks: Blocks, writer: Writer
 ) -> pl.Series:
     """The chart of each of `cases`, in order: facts, earlier discharge note, admission, events.
 

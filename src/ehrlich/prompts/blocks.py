@@ -80,13 +80,15 @@ def blocks_of(
     )
     changing = events.filter((pl.col("settled") > pl.col("known_from")) & strict | pl.col("mixed"))
     lines = lines_of(
-        timed.join(changing.select(KEY), on=KEY, how="semi", maintain_order="left"), writer, source
+        timed.join(changing.select(KEY), on=KEY, how="semi", maintain_order="left"),
+        writer,
+        source=source,
     )
     facts = writer.facts(rows.filter(is_fact(source)))
     return Blocks(counter.counted(events, blocks=True), lines, counter.counted(facts, blocks=False))
 
 
-def lines_of(timed: pl.DataFrame, writer: Writer, source: Source) -> pl.DataFrame:
+def lines_of(timed: pl.DataFrame, writer: Writer, *, source: Source) -> pl.DataFrame:
     """Each measurement's texts: subject_id, event, table, item, time, seen_from, closes, then
     line, list (its end not known), line_closed, list_closed (null where the end changes nothing).
     """

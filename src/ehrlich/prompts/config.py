@@ -73,7 +73,7 @@ class Setup:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """A worker opens its own, once."""
-        return open_setup, (self.config, self.charts_folder, self.cases_folder)
+        return open_setup, (self.config, (self.charts_folder, self.cases_folder))
 
     @cached_property
     def charts(self) -> Charts:
@@ -146,13 +146,14 @@ class Setup:
     @cached_property
     def writer(self) -> Writer:
         """The style, for these tables."""
-        return Writer(self.style, self.charts.tables, whole_tables(self.charts, self.style))
+        whole = whole_tables(self.charts, self.style)
+        return Writer(self.style, self.charts.tables, whole, self.source.policy == "strict")
 
     @cached_property
     def reader(self) -> Reader:
         """From plans to charts."""
         count = None if self.counter.tokenizer is None else self.counter.count
-        return Reader(self.writer, self.tasks, self.source.policy, count)
+        return Reader(self.writer, self.tasks, count)
 
     @cached_property
     def around_tokens(self) -> int:
@@ -206,9 +207,9 @@ class Setup:
 
 
 @cache
-def open_setup(config: PromptsConfig, charts: Path, cases: Path) -> Setup:
-    """The setup of these settings: one a process."""
-    return Setup(config, charts, cases)
+def open_setup(config: PromptsConfig, folders: tuple[Path, Path]) -> Setup:
+    """The setup of these settings, for folders of charts and of cases: one a process."""
+    return Setup(config, *folders)
 
 
 def whole_tables(charts: Charts, style: Style) -> frozenset[str]:

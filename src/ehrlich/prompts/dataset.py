@@ -39,8 +39,8 @@ class Prompts:
         manifest = read_manifest(folder)
         if manifest.step != "prompts":
             raise DataError("holds no prompts", where=str(folder), got=manifest.step)
-        charts, cases = (Path(manifest.inputs[name]) for name in ("charts", "cases"))
-        setup = open_setup(PromptsConfig.of(manifest), charts, cases)
+        folders = (Path(manifest.inputs["charts"]), Path(manifest.inputs["cases"]))
+        setup = open_setup(PromptsConfig.of(manifest), folders)
         for name, found in (("charts", setup.charts.manifest), ("cases", setup.cases)):
             if found.config_fingerprint != manifest.config[name]:
                 raise DataError(

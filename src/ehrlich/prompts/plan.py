@@ -54,7 +54,7 @@ class Planner:
 
         Tokens are counted block by block; null without a tokenizer.
         """
-        pieces = pieces_of(cases, self.rows, self.blocks, task=task, source=self.source)
+        pieces = pieces_of(cases, self.rows, blocks=self.blocks, task=task, source=self.source)
         pieces = pieces.with_columns(
             tokens=pl.col("tokens") + pl.when("live").then(LIVE_MARGIN).otherwise(0)
         )
@@ -69,7 +69,9 @@ class Planner:
                 fixed,
                 max_tokens=self.max_tokens,
                 notes=self.reader.notes,
-                shorten=lambda some: self.reader.shortened(some, cases, self.blocks, task=task),
+                shorten=lambda some: self.reader.shortened(
+                    some, cases, blocks=self.blocks, task=task
+                ),
             )
         tokens = _tokens(pieces, fixed, cases.height)
         listed = _listed(pieces, cases.height)
@@ -110,12 +112,11 @@ def _tokens(pieces: pl.DataFrame, fixed: pl.Series | None, cases: int) -> pl.Ser
 class Reader:
     """Makes the text of plans: the one way from a plan to a chart.
 
-    `count` gives the tokens of texts (needed for notes that are cut). `policy` is the charts'.
+    `count` gives the tokens of texts (needed for notes that are cut).
     """
 
     writer: Writer
     tasks: Mapping[str, Task]
-    policy: str
     count: CountTexts | None = None
 
     @cached_property
@@ -132,30 +133,28 @@ class Reader:
         """The chart of each row of a plan (of one task and shard), in order."""
         if plan.is_empty():
             return pl.Series("text", [], dtype=pl.String)
-        task = self.tasks[plan["task"][0]].under("compat" if self.policy == "compat" else "strict")
+        task = self.tasks[plan["task"][0]].under("strict" if self.writer.strict else "compat")
         lists = plan.select(PIECES.keys()).with_row_index(PLACE)
         pieces = lists.explode(list(PIECES)).drop_nulls("block")
-        texts = self._texts(pieces, plan, blocks, task=task)
+        texts = self._texts(pieces, plan, blocks, task)
         cut = texts.filter(pl.col("limit").is_not_null())
         if cut.height:
             short = self.cutter.cut(cut).drop("left_out")
             rest = texts.filter(pl.col("limit").is_null())
             texts = pl.concat([rest, short]).sort(PLACE, "part", "event")
-        return charts_of(plan, texts, blocks, writer=self.writer)
+        return charts_of(plan, texts, blocks=blocks, writer=self.writer)
 
     def shortened(
-        self, pieces: pl.DataFrame, cases: pl.DataFrame, blocks: Blocks, *, task: Task
+        self, pieces: pl.DataFrame, cases: pl.DataFrame, *, blocks: Blocks, task: Task
     ) -> pl.DataFrame:
         """`Cutter.cut` of pieces with `limit`."""
-        return self.cutter.cut(self._texts(pieces, cases, blocks, task=task))
+        return self.cutter.cut(self._texts(pieces, cases, blocks, task))
 
     def _texts(
-        self, pieces: pl.DataFrame, cases: pl.DataFrame, blocks: Blocks, *, task: Task
+        self, pieces: pl.DataFrame, cases: pl.DataFrame, blocks: Blocks, task: Task
     ) -> pl.DataFrame:
-        live = live_texts(
-            pieces, cases, blocks, task=task, writer=self.writer, policy=self.policy
-        )  # fmt: skip
-        return with_texts(pieces, blocks, live)
+        live = live_texts(pieces, cases, blocks=blocks, task=task, writer=self.writer)
+        return with_texts(pieces, blocks, live=live)
 
 
 def _no_tokenizer(_: Any) -> Any:

@@ -20,12 +20,14 @@ OLDEST_SHOWN = 89
 class Writer:
     """A style, for the tables of one timeline (tables.parquet).
 
-    whole: tables of which all numbers in the timeline are whole (asked for by `as_file`).
+    - whole: tables of which all numbers in the timeline are whole (asked for by `as_file`).
+    - strict: charts hide what was not known at prediction_time (compat: all of an event).
     """
 
     style: Style
     tables: pl.DataFrame
     whole: frozenset[str] = frozenset()
+    strict: bool = True
 
     @cached_property
     def looks(self) -> dict[str, Look]:

@@ -119,7 +119,7 @@ class ShardJob:
 
 def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
     """Write blocks, plans, the two exports with their cards, statistics, and the manifest last."""
-    setup = open_setup(config, inputs.charts, inputs.cases)
+    setup = open_setup(config, inputs)
     manifest = setup.manifest()
     setup.around_tokens  # noqa: B018 - a template of no use is told before any work
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
@@ -132,7 +132,7 @@ def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
     written = run_jobs(
         export_instructions, jobs, workers=workers, label="Writing EHR-Ins", quiet=quiet
     )
-    files = {"ehr_ins": _summed(written), "ehr_bench": export_bench(setup, jobs, out)}
+    files = {"ehr_ins": _summed(written), "ehr_bench": export_bench(setup, jobs, out=out)}
     statistics = statistics_of(out / PLANS)
     with write_aside(out / "statistics.parquet") as aside:
         statistics.write_parquet(aside)
@@ -145,7 +145,7 @@ def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
 
 def plan(config: PromptsConfig, inputs: Inputs) -> Manifest:
     """What a run would do: the manifest with the number of cases, nothing written."""
-    setup = open_setup(config, inputs.charts, inputs.cases)
+    setup = open_setup(config, inputs)
     manifest = setup.manifest()
     counts = {sample: read_sample(setup, sample).height for sample in SAMPLES}
     return replace(manifest, counts=counts)
@@ -161,9 +161,12 @@ def write_candidates(setup: Setup, out: Path) -> None:
     """The vocabulary of answers, fitted on all train cases."""
     parts = []
     for task in setup.tasks:
-        train = pl.scan_parquet(setup.cases_folder / task / "train-*.parquet")
-        held = train.select("case_id", "task", "split", "answer").collect()
-        parts.append(fit_vocabulary(held, setup.tasks))
+        train = sorted((setup.cases_folder / task).glob("train-*.parquet"))
+        if train:
+            held = pl.read_parquet(train, columns=["case_id", "task", "split", "answer"])
+            parts.append(fit_vocabulary(held, setup.tasks))
+    if not parts:
+        raise DataError("candidates need train cases", where=str(setup.cases_folder), got="none")
     with write_aside(out / CANDIDATES) as aside:
         pl.concat(parts).write_parquet(aside)
 
@@ -260,7 +263,7 @@ def export_instructions(job: ShardJob) -> dict[str, int]:
     return {str(path.relative_to(folder)): rows for path in paths}
 
 
-def export_bench(setup: Setup, jobs: Sequence[ShardJob], out: Path) -> dict[str, int]:
+def export_bench(setup: Setup, jobs: Sequence[ShardJob], *, out: Path) -> dict[str, int]:
     """Write EHR-Bench rows, a file a kind of task, with the released keys; file → rows."""
     files: dict[str, int] = {}
     for kind, name in BENCH_FILES.items():
