@@ -5,8 +5,8 @@
 
 The first draws cases of about 300 histories and 8 targets out of 30,000 concepts and counts pairs,
 each way in a process of its own: nested dictionaries of strings, from Python lists, as EHR-R1 does
-it; and ours, from frames of strings to the counts. Prints medians of seconds, peak memory, the
-ratio; exit code 1 where the counts differ.
+it; and ours, from frames of strings to the counts. Prints medians of seconds, of CPU, by how much
+the peak of memory grew beyond that of making the input, the ratio; exit code 1 where counts differ.
 
 The second fits the task diagnoses_icd on the train cases of a synthetic hospital and compares with
 its textbook: see `recovery`.

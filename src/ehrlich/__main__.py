@@ -11,6 +11,7 @@ import typer
 
 from ehrlich import __version__
 from ehrlich.base.errors import ConfigError, EhrlichError, InterruptError
+from ehrlich.verbs.evidence import app as evidence_app
 from ehrlich.verbs.options import (
     DryRun,
     Fresh,
@@ -46,6 +47,7 @@ tasks_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(tasks_app)
+app.add_typer(evidence_app)
 app.add_typer(prompts_app)
 
 OwnTasks = Annotated[

@@ -88,6 +88,25 @@ class PathFinder:
         """
         return self._distances(pairs.select(PAIR), self._anchors(links))
 
+    def within(
+        self, targets: pl.Series, histories: pl.Series, *, links: pl.DataFrame
+    ) -> pl.DataFrame:
+        """target, history, hops: of all pairs of the two, those at most `max_hops` apart."""
+        anchors = self._anchors(links)
+        sides = [side.unique().sort() for side in (targets, histories)]
+        linked = [
+            self._linked(side.to_frame("concept").with_row_index("row"), anchors) for side in sides
+        ]
+        found = []
+        for first, block in hops_between(
+            self.network, linked[0], histories=linked[1], max_hops=self.max_hops
+        ):
+            row, column = np.nonzero(block != FAR)
+            near = {"target": sides[0].gather(row + first), "history": sides[1].gather(column)}
+            found.append(pl.DataFrame(near).with_columns(hops=pl.Series(block[row, column])))
+        empty = pl.DataFrame(schema={**dict.fromkeys(PAIR, pl.String), "hops": pl.UInt8})
+        return pl.concat([empty, *found])
+
     def _distances(self, asked: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
         if asked.is_empty():
             return asked.with_columns(hops=pl.lit(None, pl.UInt8))
@@ -134,11 +153,15 @@ class PathFinder:
             asked = asked.join(
                 rows, left_on=side, right_on="concept", how="left", maintain_order="left"
             )
-            nodes = concepts.join(anchors, on="concept")
-            ends = (nodes["row"].to_numpy(), nodes["number"].to_numpy())
-            shape = (concepts.height, self.network.nodes)
-            linked.append(sparse.csr_matrix((np.ones(nodes.height, bool), ends), shape=shape))
+            linked.append(self._linked(concepts, anchors))
         return asked, linked
+
+    def _linked(self, concepts: pl.DataFrame, anchors: pl.DataFrame) -> sparse.csr_matrix:
+        """Concepts [concept, row] by their nodes."""
+        nodes = concepts.join(anchors, on="concept")
+        ends = (nodes["row"].to_numpy(), nodes["number"].to_numpy())
+        shape = (concepts.height, self.network.nodes)
+        return sparse.csr_matrix((np.ones(nodes.height, bool), ends), shape=shape)
 
     def _anchors(self, links: pl.DataFrame) -> pl.DataFrame:
         """Links as [concept, number, exact], to nodes that this network has."""

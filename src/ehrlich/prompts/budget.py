@@ -18,25 +18,30 @@ from ehrlich.prompts.sections import CountTexts, Note
 
 NOTE_SHARE = 1 / 3
 KEYS = [PLACE, "part", "event"]
+# Notes whose sections are kept; a few kilobytes each.
+REMEMBERED = 4096
 
 
 @dataclass
 class Cutter:
-    """Cuts notes; remembers their sections by the block, since many cases show the same note."""
+    """Cuts notes; remembers the sections of some by text, since many cases show the same note.
+
+    Not by block: one cutter serves several shards, and each numbers its own blocks.
+    """
 
     count: CountTexts
-    notes: dict[int, Note] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
 
     def cut(self, pieces: pl.DataFrame) -> pl.DataFrame:
-        """`pieces` (block, live, text, limit) with text cut to limit, and `left_out` list[str].
+        """`pieces` (text, limit) with text cut to limit, and `left_out` list[str].
 
         Where limit is null nothing is cut; where even the first section is too long both are null.
         One by one: notes that are cut are few.
         """
         texts: list[str | None] = []
         names: list[list[str] | None] = []
-        for block, live, text, limit in pieces.select("block", "live", "text", "limit").iter_rows():
-            cut = (text, ()) if limit is None else self._note(block, live, text).within(limit)
+        for text, limit in pieces.select("text", "limit").iter_rows():
+            cut = (text, ()) if limit is None else self._note(text).within(limit)
             texts.append(cut[0] if cut else None)
             names.append(list(cut[1]) if cut else None)
         return pieces.with_columns(
@@ -44,12 +49,12 @@ class Cutter:
             pl.Series("left_out", names, dtype=pl.List(pl.String)),
         )
 
-    def _note(self, block: int, live: bool, text: str) -> Note:
-        if live:
-            return Note.of(text, self.count)
-        if block not in self.notes:
-            self.notes[block] = Note.of(text, self.count)
-        return self.notes[block]
+    def _note(self, text: str) -> Note:
+        if text not in self.notes:
+            if len(self.notes) >= REMEMBERED:
+                self.notes.clear()
+            self.notes[text] = Note.of(text, self.count)
+        return self.notes[text]
 
 
 def within_budget(

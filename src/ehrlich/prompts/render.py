@@ -132,9 +132,14 @@ def _heading() -> pl.Expr:
     return pl.format("## {} [{}]", "title", pl.col("time").dt.strftime(TIME))
 
 
+def _day_of_year(time: pl.Expr) -> pl.Expr:
+    """Month and day as one number. Polars has both in eight bits."""
+    return time.dt.month().cast(pl.Int32) * 100 + time.dt.day()
+
+
 def with_age(text: pl.Expr, born: pl.Expr, *, at: pl.Expr) -> pl.Expr:
     """Facts with the age in whole years at `at`; ages that de-identification hides stay hidden."""
-    birthday = (at.dt.month() * 100 + at.dt.day()) >= (born.dt.month() * 100 + born.dt.day())
+    birthday = _day_of_year(at) >= _day_of_year(born)
     years = at.dt.year() - born.dt.year() - (~birthday).cast(pl.Int32)
     said = pl.when(years > OLDEST_SHOWN).then(pl.lit(f"over {OLDEST_SHOWN}"))
     age = said.otherwise(years.cast(pl.String)).fill_null("unknown")

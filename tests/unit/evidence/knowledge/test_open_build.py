@@ -182,6 +182,26 @@ def test_a_needed_source_that_is_absent_is_one_sentence(tmp_path: Path) -> None:
         build(config)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("wikidata-disease.jl", b"no json"),
+        ("drugmechdb-paths.jsonl", b"{}\n"),
+        ("HumanDO.tsv", b"other\tcolumns\n1\t2\n"),
+        ("loinc2hpo-annotations.tsv", b""),
+        ("allXREFinDO.tsv.gz", b"not packed"),
+    ],
+)
+def test_a_file_in_another_layout_is_one_sentence(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    config = write_shelf(tmp_path / "shelf", leave_out=(name.removesuffix(".gz"),))
+    assert config.sources is not None
+    (config.sources / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"layout|not the table"):
+        build(config)
+
+
 def test_a_written_graph_says_what_it_was_made_from(config: OpenConfig, tmp_path: Path) -> None:
     out = tmp_path / "graph"
     build_open(replace(config, deny=("PharmacotherapyDB",), allow=("HPO", "LOINC")), out)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import polars as pl
 
@@ -156,12 +157,25 @@ def _read(library: Library) -> tuple[dict[str, str], list[Harvest]]:
     for name, read in READERS.items():
         obstacle = library.obstacle(name)
         if obstacle is None:
-            harvests.append(read(library))
+            harvests.append(_in_layout(library, name, read))
             continue
         if library.source(name).needed:
             raise DataError(f"the open graph needs the source {name}", got=obstacle)
         left_out[name] = obstacle
     return left_out, harvests or [said_by("none")]
+
+
+def _in_layout(library: Library, name: str, read: Callable[[Library], Harvest]) -> Harvest:
+    try:
+        return read(library)
+    except (pl.exceptions.PolarsError, ValueError, KeyError, OSError, EOFError, BadZipFile) as exc:
+        source = library.source(name)
+        raise DataError(
+            f"the source {name} is not in the layout that is read",
+            where=source.file or str(source.package),
+            got=type(exc).__name__,
+            do="Use the version that the list of sources names, or leave the file out.",
+        ) from exc
 
 
 def graph_of(said: Harvest, library: Library) -> KnowledgeGraph:
@@ -173,8 +187,8 @@ def graph_of(said: Harvest, library: Library) -> KnowledgeGraph:
     names = pl.concat(
         [nodes.select("node", "name", "source"), own.select("node", "name", "source")]
     ).unique()
-    names = pl.concat([names, spellings(said, nodes, names)])
-    resolved = look_up(said, nodes, names)
+    names = pl.concat([names, spellings(said, nodes=nodes, names=names)])
+    resolved = look_up(said, nodes=nodes, names=names)
     dropped = Counter(said.dropped) + Counter(resolved.dropped)
     edges = _by_node(_by_node(resolved.edges, node_of, "head"), node_of, "tail")
     known = compared(nodes, names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ehrlich.evidence.knowledge.open.harvest import Harvest, mention, plain, said_by
+from ehrlich.evidence.knowledge.open.harvest import Harvest, mention, said_by
 from ehrlich.evidence.knowledge.open.library import Library
 
 # Outcomes of an annotation, and what concepts call them.
@@ -47,7 +47,9 @@ def tests(library: Library) -> Harvest:
     is left out. Blood labels also name a finding: `creatinine high`.
     """
     rows = pl.concat([_map(library, source) for source in MAPS if not library.obstacle(source)])
-    blood = rows.filter(pl.col("fluid") == "blood").select(label=plain(pl.col("label")), loinc="id")
+    blood = rows.filter(pl.col("fluid") == "blood").select(
+        label=pl.col("label").str.to_lowercase(), loinc="id"
+    )
     known = rows.select("id", "name", "source").unique("id", keep="first", maintain_order=True)
     return said_by(
         "mimic_labs",

@@ -26,7 +26,7 @@ class Resolved:
     dropped: Mapping[str, int]
 
 
-def spellings(said: Harvest, nodes: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
+def spellings(said: Harvest, *, nodes: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
     """node, name, source of names given for a mention, not for an id.
 
     A spelling that is already another's name would only confuse the two: it is left out.
@@ -39,7 +39,7 @@ def spellings(said: Harvest, nodes: pl.DataFrame, names: pl.DataFrame) -> pl.Dat
     return fresh.select("name", "source", node="id").select("node", "name", "source")
 
 
-def look_up(said: Harvest, nodes: pl.DataFrame, names: pl.DataFrame) -> Resolved:
+def look_up(said: Harvest, *, nodes: pl.DataFrame, names: pl.DataFrame) -> Resolved:
     """Every mention becomes the one node of that name; a name of several nodes is no name."""
     columns = [said.edges["head"], said.edges["tail"], said.xrefs["id"]]
     mentions = pl.concat([column.alias("mention") for column in columns]).unique()
