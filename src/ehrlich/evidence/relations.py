@@ -14,11 +14,15 @@ OWN_FILE = resources.files("ehrlich.evidence").joinpath("relations.yaml")
 
 
 class Relation(Model):
-    """A relation as a sentence: `head says tail`, `tail says_back head`. rank 1 is strongest."""
+    """A relation as a sentence: `head says tail`, `tail says_back head`. rank 1 is strongest.
+
+    alone: a path of it is a tie even where the two never come together.
+    """
 
     says: str = Field(min_length=1)
     says_back: str = Field(min_length=1)
     in_paths: bool = False
+    alone: bool = True
     rank: int = Field(default=9, ge=1, le=99)
 
 
@@ -61,6 +65,14 @@ class Relations(Model):
                 if name not in self.relations:
                     raise ValueError(f"the rule '{rule.why}' names an unknown relation {name}")
         return self
+
+    def telling_alone(self) -> Relations:
+        """These, with paths of relations only that are a tie by themselves."""
+        kept = {
+            name: one.model_copy(update={"in_paths": one.in_paths and one.alone})
+            for name, one in self.relations.items()
+        }
+        return self.model_copy(update={"relations": kept})
 
 
 class OwnRelations(Model):

@@ -219,7 +219,7 @@ def tie(setup: Setup, jobs: Sequence[ShardJob], *, out: Path) -> dict[str, Any]:
     _write(vocabulary, out / "concepts.parquet")
     graph = setup.graph
     if graph is None:
-        _write(pl.DataFrame(schema=PATHS_SCHEMA), out / "paths.parquet")
+        _write(pl.DataFrame(schema={**PATHS_SCHEMA, "alone": pl.Boolean}), out / "paths.parquet")
         return {"concepts": vocabulary.height}
     links = link(vocabulary, graph)
     _write(links, out / "links.parquet")
@@ -229,14 +229,16 @@ def tie(setup: Setup, jobs: Sequence[ShardJob], *, out: Path) -> dict[str, Any]:
     kept = pl.concat(lifts).filter("kept").select("target", "history").unique()
     finder = PathFinder.of(graph, setup.relations, max_hops=setup.graph_policy.path_hops)
     targets = pl.concat([kept["target"], *_all_targets(out)]).unique()
-    asked = [kept]
+    near = kept.clear()
     alone = setup.graph_policy.path_alone_hops
     if alone is not None:
-        near = PathFinder.of(graph, setup.relations, max_hops=alone)
-        asked.append(near.within(targets, vocabulary["concept"], links=links))
-    pairs = pl.concat([part.select("target", "history") for part in asked]).unique()
+        telling = PathFinder.of(graph, setup.relations.telling_alone(), max_hops=alone)
+        near = telling.within(targets, vocabulary["concept"], links=links)
+    near = near.select("target", "history", alone=pl.lit(True))
+    pairs = pl.concat([kept, near.select("target", "history")]).unique()
     paths = finder.paths(pairs, links, per_pair=setup.config.paths_per_pair)
-    _write(paths, out / "paths.parquet")
+    marked = paths.join(near, on=["target", "history"], how="left", maintain_order="left")
+    _write(marked.with_columns(pl.col("alone").fill_null(False)), out / "paths.parquet")
     return {"concepts": vocabulary.height, "linked": links["concept"].n_unique(),
             "paths": paths.height}  # fmt: skip
 

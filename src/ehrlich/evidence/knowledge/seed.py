@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from ehrlich.base.errors import DataError
+from ehrlich.charts.code_maps import ccs_procedure_groups
 from ehrlich.evidence.knowledge.graph import KnowledgeGraph, graph_of
 
 SOURCE, LICENCE = "seed", "Apache-2.0"
@@ -69,10 +70,9 @@ def seed_graph() -> KnowledgeGraph:
     nodes = {node: _node(node) for edge in edges for node in (edge[0], edge[2])}
     also = {
         str(name): str(others).split("|")
-        for table in ("condition_names", "lab_names", "procedure_links")
-        for name, others, *_ in seed_table(table).iter_rows()
-        if others
-    }
+        for table in ("condition_names", "lab_names")
+        for name, others in seed_table(table).iter_rows()
+    } | _group_names()
     names = [(node, name, SOURCE) for node in nodes for name in _names_of(node, also)]
     return graph_of(
         {"nodes": list(nodes.values()), "names": names, "edges": edges, "xrefs": _xrefs()}
@@ -109,6 +109,15 @@ def _procedure_edges() -> list[Row]:
         for row in seed_table("procedure_links").iter_rows(named=True)
         for condition in row["conditions"].split("|")
     ]  # fmt: skip
+
+
+def _group_names() -> dict[str, list[str]]:
+    """Procedure → labels of its CCS groups, as the `codes` extra spells them; none without it."""
+    groups = ccs_procedure_groups()
+    label = {} if groups is None else dict(groups.iter_rows())
+    rows = seed_table("procedure_links").select("procedure", "ccs").iter_rows()
+    named = {name: [label[n].lower() for n in ccs.split(",") if n in label] for name, ccs in rows}
+    return {name: labels for name, labels in named.items() if labels}
 
 
 def _names_of(node: str, also: dict[str, list[str]]) -> list[str]:

@@ -10,8 +10,10 @@ from tests.unit.evidence.knowledge.open_shelf import write_shelf
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import read_manifest
+from ehrlich.evidence.knowledge.build import Built as Told
+from ehrlich.evidence.knowledge.build import build_knowledge
 from ehrlich.evidence.knowledge.graph import KnowledgeGraph, checked, read_graph
-from ehrlich.evidence.knowledge.open.build import Built, build, build_open
+from ehrlich.evidence.knowledge.open.build import Built, build, told_by
 from ehrlich.evidence.knowledge.open.library import OpenConfig
 
 KIDNEY, HEART, URINARY = "MONDO:0000002", "MONDO:0000003", "MONDO:0000005"
@@ -162,7 +164,7 @@ def test_what_was_left_out_is_counted_by_reason(built: Built) -> None:
 
 
 def test_a_source_whose_licence_is_not_allowed_leaves_nothing(config: OpenConfig) -> None:
-    built = build(replace(config, allow=()))
+    built = build(replace(config, allow=(), deny=("HPO", "LOINC")))
     assert "licence HPO is not allowed" in built.left_out["hpo"]
     assert not set(built.graph.edges["licence"]) & {"HPO", "LOINC", "PharmacotherapyDB"}
     assert not built.graph.nodes["node"].str.starts_with("HP:").any()
@@ -203,15 +205,17 @@ def test_a_file_in_another_layout_is_one_sentence(
 
 
 def test_a_written_graph_says_what_it_was_made_from(config: OpenConfig, tmp_path: Path) -> None:
-    out = tmp_path / "graph"
-    build_open(replace(config, deny=("PharmacotherapyDB",), allow=("HPO", "LOINC")), out)
-    manifest = read_manifest(out)
+    config = replace(config, deny=("PharmacotherapyDB",), allow=("HPO", "LOINC"))
+    made = build(config)
+    told = Told(made.graph, {"builder": "open"}, told=told_by(made, config))
+    build_knowledge(lambda: told, tmp_path / "graph", fresh=False)
+    manifest = read_manifest(tmp_path / "graph")
     assert manifest.data_use is DataUse.OPEN
     assert "pharmacotherapydb" in manifest.inputs["left_out"]
     assert manifest.inputs["sources"]["mondo"]["licence"] == "CC-BY-4.0"
     assert manifest.inputs["edges_by_relation"]["treats"] >= 2
     assert len(manifest.inputs["files"]["drugmechdb-paths.jsonl"]["sha256"]) == 64
-    assert read_graph(out).nodes.height == manifest.counts["nodes"]
+    assert read_graph(tmp_path / "graph").nodes.height == manifest.counts["nodes"]
 
 
 def test_building_twice_gives_the_same(config: OpenConfig, built: Built) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import polars as pl
 
-from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import DataError
-from ehrlich.base.store import Manifest, versions_of
-from ehrlich.evidence.knowledge.graph import KnowledgeGraph, checked, join_graphs, write_graph
+from ehrlich.evidence.knowledge.graph import KnowledgeGraph, checked, join_graphs
 from ehrlich.evidence.knowledge.open import (
     codes,
     crosswalks,
@@ -33,7 +30,6 @@ from ehrlich.evidence.knowledge.open.harvest import MENTION, Harvest, plain, sai
 from ehrlich.evidence.knowledge.open.library import (
     Library,
     OpenConfig,
-    allowed_licences,
     source_list,
 )
 from ehrlich.evidence.knowledge.open.mentions import look_up, spellings
@@ -87,36 +83,18 @@ class Built:
     left_out: Mapping[str, str]
 
 
-def build_open(config: OpenConfig, out: Path, *, parts: Sequence[KnowledgeGraph] = ()) -> Manifest:
-    """Build the open graph and write its folder. See `build`.
-
-    Raises DataError where a needed source is absent, or a wheel is another than the pinned one.
-    """
-    built = build(config, parts=parts)
+def told_by(built: Built, config: OpenConfig) -> dict[str, Any]:
+    """What a manifest says of it: files, sources with licence and citation, what was left out."""
     listed = config.listed or source_list()
     used = [source for source in listed.sources if source.name not in built.left_out]
-    manifest = Manifest(
-        step="knowledge",
-        data_use=DataUse.OPEN,
-        config={
-            "builder": "open",
-            "licences": sorted(allowed_licences(listed, config)),
-            "inputs": {name: about["sha256"] for name, about in built.inputs.items()},
-            "parts": len(parts),
+    return {
+        "files": dict(built.inputs),
+        "sources": {
+            source.name: {"licence": source.licence, "citation": source.citation} for source in used
         },
-        inputs={
-            "files": dict(built.inputs),
-            "sources": {
-                source.name: {"licence": source.licence, "citation": source.citation}
-                for source in used
-            },
-            "left_out": dict(built.left_out),
-            **counts_of(built.graph),
-        },
-        versions=versions_of(["polars"]),
-    )
-    write_graph(built.graph, out, manifest=manifest)
-    return manifest
+        "left_out": dict(built.left_out),
+        **counts_of(built.graph),
+    }
 
 
 def counts_of(graph: KnowledgeGraph) -> dict[str, dict[str, int]]:
