@@ -1,6 +1,6 @@
 """How fast paths of knowledge are found, against networkx, and on a graph as large as the UMLS.
 
-    python -m benchmarks.evidence_paths --graph KNOWLEDGE_FOLDER
+    python -m benchmarks.evidence paths --graph KNOWLEDGE_FOLDER
 
 Without a folder: a random graph of 200,000 nodes, 600,000 edges, a few nodes with many neighbours.
 Pairs are 1,000 targets by 1,000 histories (20,000 in the large graph), likelier the more
@@ -10,7 +10,6 @@ no limit of length, and returns one path.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
 from pathlib import Path
@@ -25,34 +24,33 @@ from ehrlich.evidence.paths import PathFinder
 from ehrlich.evidence.relations import Relations, load_relations
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--graph", type=Path, help="knowledge folder (else a random graph)")
-    parser.add_argument("--hops", type=int, default=2)
-    parser.add_argument("--side", type=int, default=1000, help="targets, and histories")
-    parser.add_argument("--sample", type=int, default=300, help="pairs that networkx gets")
-    parser.add_argument("--large", type=int, nargs=2, default=[1_000_000, 5_000_000],
-                        help="nodes and edges of the large graph; 0 0: none")  # fmt: skip
-    options = parser.parse_args()
+def paths(
+    folder: Path | None, *, hops: int, side: int, sample: int, large: tuple[int, int]
+) -> int:
+    """Print the table, the peak of memory, and the ratio; the exit code.
+
+    `side`: targets, and histories; `sample`: pairs that networkx gets; `large`: nodes and edges of
+    the large graph, 0 0: none.
+    """
     relations = load_relations()
     print("| graph | half edges | build s | pairs/s distances | linked | linked pairs/s paths |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     # First, so that the peak is its own.
-    if options.large[0]:
-        large = random_graph(*options.large, relations=relations)
+    if large[0]:
+        started = time.perf_counter()
+        big = random_graph(*large, relations=relations)
         loaded = peak_gb()
-        timed("large, random", large, (options.side, 20 * options.side), options.hops)
-        print(f"# large: peak {peak_gb():.2f} GB, of which the graph's own frames {loaded:.2f} GB")
-        del large
-    if options.graph:
-        graph = read_graph(options.graph)
-    else:
-        graph = random_graph(200_000, 600_000, relations=relations)
-    name = options.graph.name if options.graph else "random"
-    finder, pairs, speed = timed(name, graph, (options.side, options.side), options.hops)
-    against_networkx(finder, pairs.sample(options.sample, seed=1), speed)
+        timed("large, random", big, (side, 20 * side), hops)
+        print(
+            f"# large: {time.perf_counter() - started:.0f} s in all; peak {peak_gb():.2f} GB, "
+            f"of which the graph's own frames {loaded:.2f} GB"
+        )
+        del big
+    graph = read_graph(folder) if folder else random_graph(200_000, 600_000, relations=relations)
+    name = folder.name if folder else "random"
+    finder, pairs, speed = timed(name, graph, (side, side), hops)
+    against_networkx(finder, pairs.sample(sample, seed=1), speed)
+    return 0
 
 
 def timed(
@@ -138,6 +136,3 @@ def peak_gb() -> float:
     """Of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
-
-if __name__ == "__main__":
-    main()

@@ -86,7 +86,7 @@ def blocks(rows: pl.DataFrame) -> Blocks:
 
 def by_blocks(cases: pl.DataFrame, rows: pl.DataFrame, task: Task) -> list[str]:
     made = blocks(rows)
-    planned = Planner(rows.drop(FIELDS), made, source(), READER).plan(cases, task)
+    planned = Planner(Scene(rows.drop(FIELDS), source()), made, READER).plan(cases, task)
     return READER.charts(planned, made).to_list()
 
 

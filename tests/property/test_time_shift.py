@@ -23,7 +23,7 @@ TABLES = ("labevents", "poe", "emar", "microbiologyevents", "transfers", "servic
           "procedures_icd", "diagnosis", "medrecon", "pyxis", "discharge")  # fmt: skip
 FIELDS = {"pharmacy": ["Aspirin", "Unit Dose", "Discontinued", "PO", "Q4H", None, "1"],
           "poe": ["Lab", None, "New", "Inactive", None],
-          "procedureevents": ["arm", None, "FinishedRunning"],
+          "procedureevents": ["1390", "arm", None, "FinishedRunning"],
           "medrecon": ["Aspirin", None, None, None, "analgesics"],
           "prescriptions": ["Aspirin", "analgesics", *[None] * 9],
           "diagnosis": ["Pain", "Other", "R52", "10", "1"],

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from ehrlich.charts.timeline import visible
-from ehrlich.cohorts.scene import SUBJECT, Source, events_of, hidden_rows
-from ehrlich.cohorts.task import Context, Task
+from ehrlich.cohorts.scene import SUBJECT, Scene, Source, hidden_rows
+from ehrlich.cohorts.task import Context, Policy, Task
 from ehrlich.cohorts.windows import EventIndex, Index, spread, window_of
 
 # In the order in which a prompt shows them.
@@ -31,7 +31,8 @@ def context_rows(
     """
     task = task.under(source.policy)
     rows = rows.join(cases.select(SUBJECT).unique(), on=SUBJECT, how="semi", maintain_order="left")
-    events = context_events(cases, rows, task=task, source=source)
+    index = None if source.policy == "compat" else Scene(rows, source).index_of(task.context)
+    events = context_events(cases, index, task=task, policy=source.policy)
     numbered = cases.with_row_index(PLACE)
     at = numbered.select(PLACE, SUBJECT, "case_id", _at="prediction_time")
     placed = rows.with_row_index("_row").drop("case_id", strict=False)
@@ -48,20 +49,16 @@ def context_rows(
 
 
 def context_events(
-    cases: pl.DataFrame, rows: pl.DataFrame, *, task: Task, source: Source
+    cases: pl.DataFrame, index: EventIndex | None, *, task: Task, policy: Policy
 ) -> pl.DataFrame:
     """Events that each case may show: _case (place in `cases`), event, part; each event once.
 
-    As for `context_rows`, of which this is the first half: which rows of an event could be seen is
-    the second. Of `rows` no values are needed, only times, tables, items and encounters.
+    The first half of `context_rows`; which rows of an event could be seen is the second. `index`
+    is `Scene.index_of` the task's context; compat needs none.
     """
-    context = task.under(source.policy).context
+    context = task.under(policy).context
     numbered = cases.with_row_index(PLACE)
-    window = (
-        _compat_events(numbered)
-        if source.policy == "compat"
-        else _strict_events(numbered, rows.filter(~hidden(context)), context)
-    )
+    window = _compat_events(numbered) if index is None else _strict_events(numbered, index, context)
     apart = [
         _event(numbered, "last_discharge_event", "last_discharge"),
         _event(numbered, "admission_event", "admission"),
@@ -76,16 +73,10 @@ def is_fact(source: Source) -> pl.Expr:
     return static if birth is None else static | pl.col("code").str.contains(birth.code)
 
 
-def hidden(context: Context) -> pl.Expr:
-    """Measurements that the context may not show: of hidden tables, or of hidden items."""
-    return pl.col("table").is_in(list(context.hide)) | hidden_rows(context)
-
-
-def _strict_events(cases: pl.DataFrame, shown: pl.DataFrame, context: Context) -> pl.DataFrame:
+def _strict_events(cases: pl.DataFrame, index: EventIndex, context: Context) -> pl.DataFrame:
     """Events that begin in each case's window: _case, event, part."""
     if context.since != "episode":
         cases = cases.drop("context_start")
-    index = EventIndex(events_of(shown), same_encounter=context.same_encounter)
     hours = context.hours if context.since == "window" else None
     window = window_of(cases, index, hours=hours)
     owner, place = spread(window.first, window.after)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -22,8 +23,10 @@ PAIR = ["task", "target", "history"]
 TRIES = 4  # before controls are looked for further off
 LAST_TRIES = 64  # once all of the task's concepts are in reach
 CELLS_AT_ONCE = 4_000_000
-HOP_BANDS = {"0": (0, 0), "1": (1, 1), "0-1": (0, 1), "2": (2, 2), "3": (3, 3)}
-REACH_BANDS = {str(hops): (0, hops) for hops in range(MOST_HOPS + 1)}
+Bands: TypeAlias = Mapping[str, tuple[int, int]]
+"""Least and most hops of each row of a table, by its name."""
+HOP_BANDS: Bands = {"0": (0, 0), "1": (1, 1), "0-1": (0, 1), "2": (2, 2), "0-2": (0, 2), "3": (3, 3)}
+REACH_BANDS: Bands = {str(hops): (0, hops) for hops in range(MOST_HOPS + 1)}
 FIGURES = ("share", "control", "ratio")
 
 
@@ -76,9 +79,7 @@ def pool_of(margins: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         .select(pl.lit(task).alias("task"), "history", "n_history")
         for task, frame in margins.items()
     ]
-    empty = pl.DataFrame(
-        schema={"task": pl.String, "history": pl.String, "n_history": pl.Int64}
-    )
+    empty = pl.DataFrame(schema={"task": pl.String, "history": pl.String, "n_history": pl.Int64})
     return pl.concat([empty, *parts]).sort("task", "history")
 
 
@@ -198,21 +199,26 @@ def with_hops(
 
 
 def hop_table(
-    edges: pl.DataFrame, controls: pl.DataFrame, *, how: Resampling | None = None
+    edges: pl.DataFrame,
+    controls: pl.DataFrame,
+    *,
+    bands: Bands | None = None,
+    how: Resampling | None = None,
 ) -> pl.DataFrame:
-    """Share of pairs so many hops apart: hops (of HOP_BANDS), pairs, and the figures of `compared`.
+    """Share of pairs so many hops apart: hops (a band), pairs, and the figures of `compared`.
 
     - edges: subject_id, task, target, history, hops. A pair counts once a subject, whatever the
       cases and tasks; one without a control does not count.
     - controls: of `matched`, with hops; the draws of a pair are averaged.
     """
+    bands = bands or HOP_BANDS
     seen = edges.unique(["subject_id", "target", "history", "task"]).sort("subject_id", *PAIR)
     seen = seen.unique(["subject_id", "target", "history"], keep="first", maintain_order=True)
     chance = controls.group_by(PAIR).agg(
-        _in_band("hops", band).mean().alias(f"control_{name}") for name, band in HOP_BANDS.items()
+        _in_band("hops", band).mean().alias(f"control_{name}") for name, band in bands.items()
     )
-    real = [_in_band("hops", band).alias(f"real_{name}") for name, band in HOP_BANDS.items()]
-    table = compared(seen.with_columns(real).join(chance, on=PAIR), HOP_BANDS, how=how)
+    real = [_in_band("hops", band).alias(f"real_{name}") for name, band in bands.items()]
+    table = compared(seen.with_columns(real).join(chance, on=PAIR), bands, how=how)
     return table.rename({"band": "hops", "n": "pairs"})
 
 
@@ -277,7 +283,7 @@ def compared(
 
 
 def bootstrap(table: Floats, how: Resampling) -> Floats:
-    """Replicates x columns: sums over rows of `table` (subjects), as many drawn with replacement."""
+    """Replicates x columns: sums over as many rows of `table` (subjects), drawn anew each time."""
     subjects = table.shape[0]
     if not subjects:
         return np.zeros((how.replicates, table.shape[1]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from ehrlich.cohorts.context import PART, PLACE, context_events
-from ehrlich.cohorts.scene import KEY, SUBJECT, Source, hidden_rows
+from ehrlich.cohorts.scene import KEY, SUBJECT, Scene, hidden_rows
 from ehrlich.cohorts.task import Task
 from ehrlich.prompts.blocks import Blocks
 from ehrlich.prompts.render import BETWEEN, Writer, with_age
@@ -18,19 +18,20 @@ from ehrlich.prompts.render import BETWEEN, Writer, with_age
 PIECE = ("_case", "part", "event", "table", "block", "live", "tokens")
 
 
-def pieces_of(
-    cases: pl.DataFrame, rows: pl.DataFrame, *, blocks: Blocks, task: Task, source: Source
-) -> pl.DataFrame:
+def pieces_of(cases: pl.DataFrame, scene: Scene, *, blocks: Blocks, task: Task) -> pl.DataFrame:
     """One row a piece, in the order of the prompt: _case, part, event, table, block, live, tokens.
 
-    `rows` as `context_events` wants them. live: the event had not settled at prediction_time, or
-    the task hides a part of it; its text is then `live_texts`, and `tokens` is that of the block.
+    `scene`: the shard's measurements; no values of theirs are needed. live: the event had not
+    settled at prediction_time, or the task hides a part of it; its text is then `live_texts`, and
+    `tokens` is that of the block.
     """
-    context = task.under(source.policy).context
-    events = context_events(cases, rows, task=task, source=source)
+    context = task.under(scene.source.policy).context
+    policy = scene.source.policy
+    index = None if policy == "compat" else scene.index_of(context)
+    events = context_events(cases, index, task=task, policy=policy)
     at = cases.with_row_index(PLACE).select(PLACE, SUBJECT, _at="prediction_time")
     placed = events.join(at, on=PLACE).join(blocks.index, on=KEY)
-    if source.policy == "compat":
+    if policy == "compat":
         banned = pl.col("table").is_in([*context.hide, "admissions"])
         placed = placed.filter(~(banned & (pl.col("part") == "context")))
         late = pl.lit(False)

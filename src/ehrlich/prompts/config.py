@@ -65,7 +65,7 @@ class PromptsConfig:
 
 @dataclass(frozen=True)
 class Setup:
-    """The settings, made ready. Get one by `open_setup`; what is heavy is opened when asked."""
+    """The settings, made ready; what is heavy is opened when asked, once."""
 
     config: PromptsConfig
     charts_folder: Path
@@ -208,7 +208,10 @@ class Setup:
 
 @cache
 def open_setup(config: PromptsConfig, folders: tuple[Path, Path]) -> Setup:
-    """The setup of these settings, for folders of charts and of cases: one a process."""
+    """The setup of these settings, for folders of charts and of cases: one a worker process.
+
+    Only for workers: in a process that lives longer the folders may be made anew.
+    """
     return Setup(config, *folders)
 
 

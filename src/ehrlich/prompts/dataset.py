@@ -21,7 +21,7 @@ from ehrlich.base.errors import DataError
 from ehrlich.base.store import Manifest, read_manifest
 from ehrlich.prompts.blocks import read_mapped
 from ehrlich.prompts.chat_policy import ChatPolicy
-from ehrlich.prompts.config import PromptsConfig, Setup, open_setup
+from ehrlich.prompts.config import PromptsConfig, Setup
 from ehrlich.prompts.run import PLANS, ShardJob
 
 
@@ -40,7 +40,7 @@ class Prompts:
         if manifest.step != "prompts":
             raise DataError("holds no prompts", where=str(folder), got=manifest.step)
         folders = (Path(manifest.inputs["charts"]), Path(manifest.inputs["cases"]))
-        setup = open_setup(PromptsConfig.of(manifest), folders)
+        setup = Setup(PromptsConfig.of(manifest), *folders)
         for name, found in (("charts", setup.charts.manifest), ("cases", setup.cases)):
             if found.config_fingerprint != manifest.config[name]:
                 raise DataError(

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from ehrlich.cohorts.context import PART, PLACE
-from ehrlich.cohorts.scene import SUBJECT, Source
+from ehrlich.cohorts.scene import SUBJECT, Scene
 from ehrlich.cohorts.task import Task
 from ehrlich.prompts.assemble import charts_of, live_texts, pieces_of, with_texts
 from ehrlich.prompts.blocks import Blocks
@@ -24,8 +24,8 @@ from ehrlich.prompts.sections import CountTexts
 
 # One entry a piece, in the order of the prompt. limit: tokens that a cut note may have.
 PIECES = {
-    "event": pl.UInt32(), "part": PART, "table": pl.String(), "block": pl.UInt32(),
-    "live": pl.Boolean(), "tokens": pl.UInt32(), "limit": pl.Int64(),
+    "event": pl.UInt32(), "part": PART, "block": pl.UInt32(), "live": pl.Boolean(),
+    "limit": pl.Int64(),
 }  # fmt: skip
 # An event written anew may need a little more than when it is settled.
 LIVE_MARGIN = 8
@@ -35,15 +35,14 @@ FACTS_MARGIN = 4
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans cases of one shard.
+    """Plans cases of one shard, of which `scene` holds the measurements.
 
     `around`: tokens of all that stands about the chart but the question (template, system turn).
     `max_tokens`: null: nothing is cut.
     """
 
-    rows: pl.DataFrame
+    scene: Scene
     blocks: Blocks
-    source: Source
     reader: Reader
     max_tokens: int | None = None
     around: int = 0
@@ -54,7 +53,7 @@ class Planner:
 
         Tokens are counted block by block; null without a tokenizer.
         """
-        pieces = pieces_of(cases, self.rows, blocks=self.blocks, task=task, source=self.source)
+        pieces = pieces_of(cases, self.scene, blocks=self.blocks, task=task)
         pieces = pieces.with_columns(
             tokens=pl.col("tokens") + pl.when("live").then(LIVE_MARGIN).otherwise(0)
         )

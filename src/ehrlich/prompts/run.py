@@ -23,7 +23,7 @@ from ehrlich.base.store import (
     write_json,
     write_manifest,
 )
-from ehrlich.cohorts.scene import hidden_rows
+from ehrlich.cohorts.scene import Scene, hidden_rows
 from ehrlich.prompts.blocks import (
     Blocks,
     blocks_of,
@@ -36,7 +36,7 @@ from ehrlich.prompts.blocks import (
 from ehrlich.prompts.candidates import candidates_of, fit_vocabulary
 from ehrlich.prompts.cards import Card, card_counts, write_card
 from ehrlich.prompts.chat_policy import ChatPolicy
-from ehrlich.prompts.config import SAMPLES, PromptsConfig, Setup, open_setup
+from ehrlich.prompts.config import SAMPLES, PromptsConfig, Setup
 from ehrlich.prompts.exports import (
     BENCH_FILES,
     bench_rows,
@@ -47,12 +47,14 @@ from ehrlich.prompts.exports import (
 from ehrlich.prompts.plan import Planner
 from ehrlich.prompts.questions import with_questions
 from ehrlich.prompts.rows import prompt_rows
-from ehrlich.prompts.statistics import statistics_of
+from ehrlich.prompts.statistics import STATISTICS, statistics_of
 
 PLANS, CANDIDATES = "plans", "candidates.parquet"
 # A prompt is some tens of kilobytes: this many are written at a time.
 SLICE = 2000
-# What `context_events` needs of measurements.
+# Whether the budget took anything of a planned prompt.
+IS_CUT = (pl.col("events_cut") > 0) | (pl.col("sections_cut").list.len() > 0)
+# What planning needs of measurements.
 SLIM = (
     "subject_id", "time", "code", "table", "event", "encounter_id", "stay_id", "avail_time",
     "end_time", "item", "row_id",
@@ -119,9 +121,10 @@ class ShardJob:
 
 def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
     """Write blocks, plans, the two exports with their cards, statistics, and the manifest last."""
-    setup = open_setup(config, inputs)
+    setup = Setup(config, *inputs)
     manifest = setup.manifest()
     setup.around_tokens  # noqa: B018 - a template of no use is told before any work
+    sampled_cases(setup)
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
         return read_manifest(out)
     if config.candidates != "none":
@@ -134,7 +137,7 @@ def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
     )
     files = {"ehr_ins": _summed(written), "ehr_bench": export_bench(setup, jobs, out=out)}
     statistics = statistics_of(out / PLANS)
-    with write_aside(out / "statistics.parquet") as aside:
+    with write_aside(out / STATISTICS) as aside:
         statistics.write_parquet(aside)
     finished = replace(manifest, counts=_counts(tallies, files))
     for sample in SAMPLES:
@@ -145,10 +148,17 @@ def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
 
 def plan(config: PromptsConfig, inputs: Inputs) -> Manifest:
     """What a run would do: the manifest with the number of cases, nothing written."""
-    setup = open_setup(config, inputs)
+    setup = Setup(config, *inputs)
     manifest = setup.manifest()
+    return replace(manifest, counts=sampled_cases(setup))
+
+
+def sampled_cases(setup: Setup) -> dict[str, int]:
+    """Sample → its cases. Raises DataError where there is none at all."""
     counts = {sample: read_sample(setup, sample).height for sample in SAMPLES}
-    return replace(manifest, counts=counts)
+    if not any(counts.values()):
+        raise DataError("no case is in a sample", where=str(setup.cases_folder))
+    return counts
 
 
 def read_sample(setup: Setup, sample: str) -> pl.DataFrame:
@@ -179,13 +189,11 @@ def plan_shard(job: ShardJob) -> dict[str, Any]:
     setup = job.setup
     rows = setup.charts.read(job.shard, fields=True)
     blocks = blocks_of(
-        rows, setup.writer, source=setup.source, hidden=_hidden(setup), counter=setup.counter
+        rows, setup.writer, source=setup.source, hidden=hidden_by_any(setup), counter=setup.counter
     )
     write_blocks(blocks, folder_of(job.out, setup.style.style, shard=job.shard))
-    planner = Planner(
-        rows.select(SLIM), job.blocks, setup.source, setup.reader, setup.config.max_tokens,
-        setup.around_tokens,
-    )  # fmt: skip
+    scene = Scene(rows.select(SLIM), setup.source)
+    planner = Planner(scene, job.blocks, setup.reader, setup.config.max_tokens, setup.around_tokens)
     tally: dict[str, Any] = {}
     for name, task in setup.tasks.items():
         cases = _asked(job, name)
@@ -196,14 +204,14 @@ def plan_shard(job: ShardJob) -> dict[str, Any]:
         write_mapped(planned, job.plan_path(name))
         tally[name] = {
             "cases": planned.height,
-            "cut": int((planned["events_cut"] > 0).sum()),
+            "cut": planned.filter(IS_CUT).height,
             "events_cut": int(planned["events_cut"].sum()),
         }
     write_json(tally_path, tally)
     return tally
 
 
-def _hidden(setup: Setup) -> pl.Expr:
+def hidden_by_any(setup: Setup) -> pl.Expr:
     """Measurements that some task hides among others of their event."""
     policed = [task.under(setup.source.policy) for task in setup.tasks.values()]
     return pl.any_horizontal(pl.lit(False), *(hidden_rows(task.context) for task in policed))
@@ -313,7 +321,7 @@ def _write_card(
     plans = pl.scan_ipc(out / PLANS / "*" / "*.arrow")
     wanted = plans.filter(pl.col("samples").list.contains(sample)).select(
         "task", "split", "boolean_value",
-        cut=(pl.col("events_cut") > 0) | (pl.col("sections_cut").list.len() > 0),
+        cut=IS_CUT,
     ).collect()  # fmt: skip
     card = Card(
         suite="EHR-Ins" if sample == "ehr_ins" else "EHR-Bench",

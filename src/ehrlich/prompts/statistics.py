@@ -6,6 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from ehrlich.base.errors import DataError
+from ehrlich.base.store import read_manifest
+
+STATISTICS = "statistics.parquet"
 BUDGETS = (4096, 8192, 16384, 32768)
 
 
@@ -28,6 +32,14 @@ def statistics_of(plans: Path) -> pl.DataFrame:
         .sort("task")
         .collect()
     )
+
+
+def read_statistics(folder: Path) -> pl.DataFrame:
+    """The statistics of a finished folder of `ehrlich prompts`. Raises DataError, StoreError."""
+    step = read_manifest(folder).step
+    if step != "prompts":
+        raise DataError("holds no prompts", where=str(folder), got=step)
+    return pl.read_parquet(folder / STATISTICS)
 
 
 def statistics_table(statistics: pl.DataFrame) -> str:

@@ -113,10 +113,6 @@ def show_statistics(
     prompts: Annotated[Path, typer.Argument(help="Folder that `ehrlich prompts` wrote.")],
 ) -> None:
     """Tokens a prompt, by task, as a Markdown table."""
-    import polars as pl
+    from ehrlich.prompts.statistics import read_statistics, statistics_table
 
-    from ehrlich.base.store import read_manifest
-    from ehrlich.prompts.statistics import statistics_table
-
-    read_manifest(prompts)
-    typer.echo(statistics_table(pl.read_parquet(prompts / "statistics.parquet")))
+    typer.echo(statistics_table(read_statistics(prompts)))

@@ -44,14 +44,14 @@ def test_what_was_not_known_is_not_shown_and_late_values_are_masked() -> None:
     rows = [
         *fillers(7, 0, 10, 20), lab(30, "Sodium", known=35), lab(40, "Culture", known=3 * DAY),
         row("procedureevents", 50, "Line", encounter_id=7, end=DAY, numeric_value=1390.0,
-            fields=["arm", None, "FinishedRunning"]),
+            fields=["1390", "arm", None, "FinishedRunning"]),
         lab(130, "Lactate"),
     ]  # fmt: skip
     found = shown(rows, tasks()["labevents"])
     assert items(found, "context") == ["filler", "filler", "filler", "Sodium", "Line"]
     line = found.row(-1, named=True)
     assert (line["numeric_value"], line["end_time"]) == (None, None)
-    assert line["fields"] == ["arm", None, None]
+    assert line["fields"] == [None, "arm", None, None]
 
 
 def test_an_event_that_began_before_the_window_is_out_with_all_its_rows() -> None:
