@@ -4,7 +4,7 @@
 VENV     := .venv
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PATIENTS ?= 2000
+PATIENTS ?= 1000
 # The torch of a machine without a GPU. An unbounded `torch` brings gigabytes of CUDA libraries.
 TORCH_CPU := torch==2.13.0
 TORCH_GPU := torch>=2.11,<2.14
@@ -22,6 +22,10 @@ demo: $(VENV)/package.stamp
 	$(BIN)/ehrlich hospital --patients $(PATIENTS) --out demo/hospital --resume
 	$(BIN)/ehrlich read demo/hospital --out demo/charts --resume
 	$(BIN)/ehrlich check demo/charts
+	$(BIN)/ehrlich cases demo/charts --out demo/cases --resume
+	$(BIN)/ehrlich evidence demo/charts demo/cases --out demo/evidence --resume
+	$(BIN)/ehrlich evidence report demo/evidence --quiet
+	$(BIN)/ehrlich prompts demo/charts demo/cases --out demo/prompts --max-tokens 8192 --resume
 
 test: $(VENV)/package.stamp
 	$(BIN)/python -m pytest $(ARGS)
