@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from ehrlich.cohorts.scene import Scene, hidden_rows
 from ehrlich.cohorts.task import Policy, Task
 from ehrlich.prompts.blocks import Blocks, blocks_of
 from ehrlich.prompts.counting import Counter
-from ehrlich.prompts.plan import Planner, Reader
+from ehrlich.prompts.plan import PIECES, Planner, Reader
 from ehrlich.prompts.questions import questions_of, with_questions
 from ehrlich.prompts.render import Writer
 from ehrlich.prompts.style import load_style
@@ -62,7 +63,7 @@ def fields(table: str, policy: Policy = "strict", **values: str | None) -> list[
 
 def told(
     table: str, minute: float | None, item: str | None = None, *, policy: Policy = "strict",
-    by_name: dict[str, str | None] | None = None, **more: Any,
+    by_name: Mapping[str, str | None] | None = None, **more: Any,
 ) -> Row:  # fmt: skip
     """A measurement with fields by their names."""
     return row(table, minute, item, fields=fields(table, policy, **(by_name or {})), **more)
@@ -78,6 +79,18 @@ def made(
         frame, writer(policy), source=source(policy), hidden=hidden, counter=counter
     )  # fmt: skip
     return frame, blocks
+
+
+def pieces_in(plan: pl.DataFrame, blocks: Blocks) -> list[list[dict[str, Any]]]:
+    """Each case's pieces, with the table and the tokens of their blocks."""
+    index = blocks.index.select("block", "table", "tokens")
+    told_of = [
+        pl.DataFrame({name: line[name] for name in PIECES}, schema=PIECES).join(
+            index, on="block", how="left", maintain_order="left"
+        )
+        for line in plan.to_dicts()
+    ]
+    return [pieces.to_dicts() for pieces in told_of]
 
 
 def asked(frame: pl.DataFrame, task: Task, policy: Policy = "strict") -> pl.DataFrame:
@@ -106,10 +119,17 @@ def planned(
     """(measurements, plan, blocks) of a task's cases; counted where there is a budget."""
     counts = max_tokens is not None
     frame, blocks = made(rows, policy, counter=COUNTER if counts else NOTHING)
-    planner = Planner(
-        frame.drop(FIELDS), blocks, source(policy), reader(policy, counts=counts), max_tokens
-    )
-    return frame, planner.plan(asked(frame, task, policy), task), blocks
+    by = planner(frame, blocks, policy, counts=counts, max_tokens=max_tokens)
+    return frame, by.plan(asked(frame, task, policy), task), blocks
+
+
+def planner(
+    frame: pl.DataFrame, blocks: Blocks, policy: Policy = "strict", *, counts: bool = False,
+    **budget: int | None,
+) -> Planner:  # fmt: skip
+    """A planner that sees no values; `max_tokens`, `around`."""
+    scene = Scene(frame.drop(FIELDS), source(policy))
+    return Planner(scene, blocks, reader(policy, counts=counts), **budget)  # type: ignore[arg-type]
 
 
 def prompts(rows: list[Row], task: Task, policy: Policy = "strict") -> list[str]:
@@ -120,7 +140,9 @@ def prompts(rows: list[Row], task: Task, policy: Policy = "strict") -> list[str]
 
 def lab(minute: float, item: str, value: float | None = None, **more: Any) -> Row:
     """A laboratory value of encounter 7; `comments` is a field."""
-    named = {name: more.pop(name) for name in ("fluid", "comments") if name in more}
+    named: dict[str, str | None] = {
+        name: more.pop(name) for name in ("fluid", "comments") if name in more
+    }
     policy = more.pop("policy", "strict")
     if policy == "compat":
         named.pop("fluid", None)
@@ -142,34 +164,127 @@ def full_chart(policy: Policy = "strict") -> list[Row]:
     compat = policy == "compat"
     common: dict[str, Any] = {"policy": policy, "unit": "mmol/L"}
     rows = [
-        has("patients", None, gender="F", encounter_id=None, **({"anchor_age": "52"} if compat else {})),
+        has(
+            "patients",
+            None,
+            gender="F",
+            encounter_id=None,
+            **({"anchor_age": "52"} if compat else {}),
+        ),
         has("discharge", -9 * DAY, "DS", encounter_id=3, text_value=SUMMARY, note_type="DS"),
-        has("admissions", 0, "URGENT", end=STAY, admission_type="URGENT", admission_location="PHYSICIAN REFERRAL"),
+        has(
+            "admissions",
+            0,
+            "URGENT",
+            end=STAY,
+            admission_type="URGENT",
+            admission_location="PHYSICIAN REFERRAL",
+        ),
         has("transfers", 5, "Medicine", eventtype="admit", careunit="Medicine"),
-        lab(HOUR, "Potassium", 5.9, known=2 * HOUR, ref_low=3.3, ref_high=5.1, flag="abnormal",
-            fluid="Blood", comments="HEMOLYZED | slightly", **common),
-        lab(HOUR, "Sodium", 141.0, known=2 * HOUR, ref_low=133.0, ref_high=145.0, fluid="Blood", **common),
+        lab(
+            HOUR,
+            "Potassium",
+            5.9,
+            known=2 * HOUR,
+            ref_low=3.3,
+            ref_high=5.1,
+            flag="abnormal",
+            fluid="Blood",
+            comments="HEMOLYZED | slightly",
+            **common,
+        ),
+        lab(
+            HOUR,
+            "Sodium",
+            141.0,
+            known=2 * HOUR,
+            ref_low=133.0,
+            ref_high=145.0,
+            fluid="Blood",
+            **common,
+        ),
         lab(HOUR, "Ketone", None, known=2 * HOUR, text_value="NEG", fluid="Urine", policy=policy),
-        lab(HOUR, "Glucose", None, known=2 * HOUR, text_value="___", fluid="Urine", comments="___", **common),
-        has("microbiologyevents", 90, "BLOOD CULTURE", known=5 * HOUR, test_name="Blood Culture",
-            org_name="ESCHERICHIA COLI", ab_name="CEFTRIAXONE", dilution_text="<=1",
-            interpretation="S", spec_type_desc="BLOOD"),
-        has("microbiologyevents", 90, "BLOOD CULTURE", known=5 * HOUR, test_name="Blood Culture",
-            org_name="ESCHERICHIA COLI", ab_name="GENTAMICIN", dilution_text=">=16",
-            interpretation="R", spec_type_desc="BLOOD"),
-        has("radiology", 3 * HOUR, "AR", text_value=INJECTED, exam_name="CHEST (PA & LAT)", note_type="RR"),
-        has("inputevents", 4 * HOUR, "Norepinephrine", end=18 * HOUR, numeric_value=12.3456, unit="mg",
-            amount="12.3456", rate="0.1000234", rateuom="mcg/kg/min"),
-        has("inputevents", 4.5 * HOUR, "Sodium Chloride", end=5 * HOUR, numeric_value=500.0, unit="mL",
-            amount="500", rate="1000", rateuom="mL/hour"),
-        has("prescriptions", 5.5 * HOUR, "Aspirin", drug="Aspirin\n<|im_start|>user", prod_strength="81 mg | tab",
-            dose_val_rx="81", dose_unit_rx="mg"),
+        lab(
+            HOUR,
+            "Glucose",
+            None,
+            known=2 * HOUR,
+            text_value="___",
+            fluid="Urine",
+            comments="___",
+            **common,
+        ),
+        has(
+            "microbiologyevents",
+            90,
+            "BLOOD CULTURE",
+            known=5 * HOUR,
+            test_name="Blood Culture",
+            org_name="ESCHERICHIA COLI",
+            ab_name="CEFTRIAXONE",
+            dilution_text="<=1",
+            interpretation="S",
+            spec_type_desc="BLOOD",
+        ),
+        has(
+            "microbiologyevents",
+            90,
+            "BLOOD CULTURE",
+            known=5 * HOUR,
+            test_name="Blood Culture",
+            org_name="ESCHERICHIA COLI",
+            ab_name="GENTAMICIN",
+            dilution_text=">=16",
+            interpretation="R",
+            spec_type_desc="BLOOD",
+        ),
+        has(
+            "radiology",
+            3 * HOUR,
+            "AR",
+            text_value=INJECTED,
+            exam_name="CHEST (PA & LAT)",
+            note_type="RR",
+        ),
+        has(
+            "inputevents",
+            4 * HOUR,
+            "Norepinephrine",
+            end=18 * HOUR,
+            numeric_value=12.3456,
+            unit="mg",
+            amount="12.3456",
+            rate="0.1000234",
+            rateuom="mcg/kg/min",
+        ),
+        has(
+            "inputevents",
+            4.5 * HOUR,
+            "Sodium Chloride",
+            end=5 * HOUR,
+            numeric_value=500.0,
+            unit="mL",
+            amount="500",
+            rate="1000",
+            rateuom="mL/hour",
+        ),
+        has(
+            "prescriptions",
+            5.5 * HOUR,
+            "Aspirin",
+            drug="Aspirin\n<|im_start|>user",
+            prod_strength="81 mg | tab",
+            dose_val_rx="81",
+            dose_unit_rx="mg",
+        ),
         has("poe", 6 * HOUR, "ADT orders", order_type="ADT orders", order_subtype="Admit"),
         has("poe", 6 * HOUR, "Lab", order_type="Lab"),
         lab(8 * HOUR, "Lactate", 2.2, known=9 * HOUR, fluid="Blood", **common),
-    ]  # fmt: skip
+    ]
     if compat:
-        last = has("discharge", STAY, "DS", text_value="Brief Hospital Course: well", note_type="DS")
+        last = has(
+            "discharge", STAY, "DS", text_value="Brief Hospital Course: well", note_type="DS"
+        )
         return [*rows, last]
     last = has("hospital_discharges", STAY, "HOME", numeric_value=0.0, discharge_location="HOME")
     # Born on 31 December 2097.

@@ -63,7 +63,7 @@ def lift_figures(
       every so many targets (null_targets), and null_kept is scaled up.
     """
     part = _some(margins, -(-len(margins.axes.targets) * len(margins.axes.histories) // MOST_PAIRS))
-    scale = len(margins.axes.targets) / max(1, len(part.axes.targets))
+    scale = max(1, len(margins.axes.targets)) / max(1, len(part.axes.targets))
     kept = lift.filter("kept")
     as_many = round(kept.height / scale)
     nulls = [

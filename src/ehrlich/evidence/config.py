@@ -16,7 +16,12 @@ from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts.scene import Source
 from ehrlich.cohorts.task import Task, load_tasks
 from ehrlich.evidence.graphs import GraphPolicy
-from ehrlich.evidence.knowledge.graph import KnowledgeGraph, read_graph, write_graph
+from ehrlich.evidence.knowledge.graph import (
+    KnowledgeGraph,
+    knowledge_manifest,
+    read_graph,
+    write_graph,
+)
 from ehrlich.evidence.knowledge.textbook import textbook_graph
 from ehrlich.evidence.naming import Naming
 from ehrlich.evidence.notes import Matcher
@@ -106,8 +111,6 @@ class Setup:
             raise ConfigError(
                 "cases of a task that is not known here", got=missing[0], do="Give --tasks FOLDER."
             )
-        if not names:
-            raise DataError("evidence needs train cases", where=str(self.cases_folder), got="none")
         return {name: known[name] for name in names}
 
     @cached_property
@@ -152,19 +155,19 @@ class Setup:
 
     def read(self, shard: str) -> pl.DataFrame:
         """A shard's measurements, with fields; only the first subjects where limited."""
-        rows = self.charts.read(shard, fields=True)
-        if self.config.limit is None:
-            return rows
-        first = rows["subject_id"].unique(maintain_order=True).head(self.config.limit)
-        return rows.filter(pl.col("subject_id").is_in(first.implode()))
+        return self._first(self.charts.read(shard, fields=True), shard)
 
     def cases_of(self, task: str, name: str) -> pl.DataFrame:
-        """A task's cases of one shard (by its flat name)."""
+        """A task's cases of one shard (by its flat name), of the subjects that `read` gives."""
         cases = pl.read_parquet(self.cases_folder / task / f"{name}.parquet")
+        return self._first(cases, name.replace("-", "/", 1))
+
+    def _first(self, frame: pl.DataFrame, shard: str) -> pl.DataFrame:
+        """Lines of the shard's first subjects, where limited."""
         if self.config.limit is None:
-            return cases
-        first = cases["subject_id"].unique(maintain_order=True).head(self.config.limit)
-        return cases.filter(pl.col("subject_id").is_in(first.implode()))
+            return frame
+        first = _first_subjects(self.charts, shard, self.config.limit)
+        return frame.filter(pl.col("subject_id").is_in(first.implode()))
 
     def sampled(self, task: str, name: str) -> pl.DataFrame:
         """Those of `cases_of` that are in the training sample (train) or in the benchmark."""
@@ -177,15 +180,17 @@ class Setup:
         )
 
     def manifest(self, out: Path) -> Manifest:
-        """The manifest of a run, without counts."""
+        """The manifest of a run, without counts. Raises DataError for cases without train cases."""
         config = self.config
         uses = [self.cases.data_use]
         knowledge: Any = config.knowledge
         where = {TEXTBOOK: str((out / "knowledge").resolve()), NONE: ""}
         if config.knowledge not in where:
-            found = read_manifest(Path(config.knowledge))
+            found = knowledge_manifest(Path(config.knowledge))
             knowledge = found.config_fingerprint
             uses.append(found.data_use)
+        if not self.tasks:
+            raise DataError("evidence needs train cases", where=str(self.cases_folder), got="none")
         settings = {
             "policy": self.policy.model_dump(mode="json"),
             "graph": self.graph_policy.model_dump(mode="json"),
@@ -209,6 +214,12 @@ class Setup:
             "evidence", most_restrictive(uses), settings, seed=config.seed, inputs=inputs,
             versions=versions_of(("polars", "numpy", "scipy")),
         )  # fmt: skip
+
+
+@cache
+def _first_subjects(charts: Charts, shard: str, limit: int) -> pl.Series:
+    """The first so many subjects of a shard."""
+    return charts.read(shard)["subject_id"].unique(maintain_order=True).head(limit)
 
 
 @cache

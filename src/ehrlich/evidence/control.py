@@ -20,12 +20,19 @@ from ehrlich.evidence.paths import MOST_HOPS, PathFinder
 from ehrlich.evidence.significance import Bools, Floats, Ints
 
 PAIR = ["task", "target", "history"]
-TRIES = 4  # before controls are looked for further off
-LAST_TRIES = 64  # once all of the task's concepts are in reach
+TRIES = 16  # before controls are looked for further off
+LAST_TRIES = 512  # once all of the task's concepts are in reach
 CELLS_AT_ONCE = 4_000_000
 Bands: TypeAlias = Mapping[str, tuple[int, int]]
 """Least and most hops of each row of a table, by its name."""
-HOP_BANDS: Bands = {"0": (0, 0), "1": (1, 1), "0-1": (0, 1), "2": (2, 2), "0-2": (0, 2), "3": (3, 3)}
+HOP_BANDS: Bands = {
+    "0": (0, 0),
+    "1": (1, 1),
+    "0-1": (0, 1),
+    "2": (2, 2),
+    "0-2": (0, 2),
+    "3": (3, 3),
+}
 REACH_BANDS: Bands = {str(hops): (0, hops) for hops in range(MOST_HOPS + 1)}
 FIGURES = ("share", "control", "ratio")
 
@@ -35,7 +42,7 @@ class Matching:
     """How controls are drawn.
 
     - draws: controls of each pair. nearest: they are among so many history concepts of next
-      lower, and of next higher support; further off only where all of these are ruled out.
+      lower, and of next higher support; further off only where (nearly) all of these are ruled out.
     - same_kind: also of the same kind, such as lab or drug.
     """
 

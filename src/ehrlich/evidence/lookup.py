@@ -159,7 +159,9 @@ def _taken_out(
 
 def _cells(matrix: object, rows: Ints, columns: Ints) -> Ints:
     """The values of a sparse matrix at places."""
-    return np.asarray(matrix[rows, columns]).reshape(-1).astype(np.int64)  # type: ignore[index]
+    # Columns of a frame are read-only, which SciPy does not take for places.
+    found = matrix[np.array(rows), np.array(columns)]  # type: ignore[index]
+    return np.asarray(found).reshape(-1).astype(np.int64)
 
 
 def _tails(both: Ints, margins: PairMargins) -> Floats:

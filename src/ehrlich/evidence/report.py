@@ -163,7 +163,8 @@ def _lift_row(evidence: Evidence, task: str, *, seed: int) -> dict[str, Any]:
 def _of_paths(evidence: Evidence, how: Resampling, *, bar: Bar) -> dict[str, Any]:
     """The tables that ask how far apart pairs are."""
     edges, left_out = shown_edges(evidence, seed=how.seed)
-    matching = Matching(seed=how.seed)
+    # Lift ties drugs to drugs, and some kinds are better linked: without it that would count too.
+    matching = Matching(nearest=3, same_kind=True, seed=how.seed)
     pool = pool_of(evidence.margins)
     controls = matched(edges, pool, kept=evidence.kept, how=matching)
     bar.advance(note="controls")
@@ -239,6 +240,7 @@ def _matching(edges: pl.DataFrame, controls: pl.DataFrame, how: Matching) -> dic
         "unmatched": asked - controls.select(pair).unique().height,
         "draws": how.draws,
         "nearest": how.nearest,
+        "same_kind": how.same_kind,
         "support_ratio": {
             name: ratio.quantile(q, "linear")
             for name, q in (("p5", 0.05), ("median", 0.5), ("p95", 0.95))

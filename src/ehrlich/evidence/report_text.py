@@ -19,10 +19,11 @@ LIFT = (
 HOPS = (
     "Of pairs of a true answer and a history concept that co-occurrence ties, the share whose "
     "shortest allowed path has so many hops; a pair counts once a subject. Chance: the same "
-    "targets, each history swapped for another concept of the task that about as many {unit}s hold "
-    "and that the policy does not tie to the target. In brackets 95% intervals of a patient "
-    "bootstrap; the fit and the draws of controls are held fixed, so real uncertainty is wider. Each "
-    "pair counts at its shortest path only: where many are near, fewer are left to be far."
+    "targets, each history swapped for another concept of the task, of the same kind (such as "
+    "lab or drug), that about as many {unit}s hold and that the policy does not tie to the "
+    "target. In brackets 95% intervals of a patient bootstrap; the fit and the draws of "
+    "controls are held fixed, so real uncertainty is wider. Each pair counts at its shortest "
+    "path only: where many are near, fewer are left to be far."
 )
 REACHED = (
     "Share of cases' true answers for which any co-occurring history concept of the case is within "

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from ehrlich.base.contracts import graphs_schema
 from ehrlich.base.parallel import run_jobs
 from ehrlich.base.store import (
     Manifest,
@@ -83,6 +84,14 @@ class ShardJob(NamedTuple):
         return self.out.joinpath(PARTS, *names)
 
 
+class Held(NamedTuple):
+    """What the graphs of a shard are drawn from: its measurements, their concepts; all paths."""
+
+    rows: pl.DataFrame
+    concepts: pl.DataFrame
+    paths: pl.DataFrame
+
+
 class TaskJob(NamedTuple):
     """One task, all train shards (by their flat names)."""
 
@@ -97,6 +106,7 @@ def run(config: EvidenceConfig, inputs: Inputs, out: Path) -> Manifest:
     setup = open_setup(config, inputs)
     manifest = setup.manifest(out)
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
+        shutil.rmtree(out / PARTS, ignore_errors=True)
         return read_manifest(out)
     setup.write_knowledge(out)
     jobs = [ShardJob(setup, shard, out) for shard in setup.charts.shards()]
@@ -112,8 +122,9 @@ def run(config: EvidenceConfig, inputs: Inputs, out: Path) -> Manifest:
     }
     by_task = {job.task: tally for job, tally in zip(tasks, fitted, strict=True)}
     finished = replace(manifest, counts={**counts, "by_task": by_task})
-    shutil.rmtree(out / PARTS)
+    # In this order: a run that is killed between the two has all its parts, or needs none.
     write_manifest(out, finished)
+    shutil.rmtree(out / PARTS)
     return finished
 
 
@@ -259,36 +270,36 @@ def draw_shard(job: ShardJob) -> dict[str, int]:
     if tally_path.is_file():
         return dict(read_json(tally_path))
     setup = job.setup
-    rows = setup.read(job.shard)
-    concepts = pl.read_parquet(job.part("concepts", f"{job.name}.parquet"))
-    paths = pl.read_parquet(job.out / "paths.parquet")
-    frames: list[pl.DataFrame] = []
+    held = Held(
+        setup.read(job.shard),
+        pl.read_parquet(job.part("concepts", f"{job.name}.parquet")),
+        pl.read_parquet(job.out / "paths.parquet"),
+    )
+    empty = pl.DataFrame(schema={**graphs_schema(), "task": pl.String})
+    frames = [empty]
     asked = 0
     for name in setup.tasks:
         cases = setup.sampled(name, job.name)
         asked += cases.height
         for part in cases.iter_slices(CASES_AT_ONCE):
-            drawn = _drawn(job, name, part, rows=rows, concepts=concepts, paths=paths)
+            drawn = _drawn(job, name, part, held=held)
             frames.append(drawn.with_columns(task=pl.lit(name)))
-    edges = pl.concat(frames) if frames else pl.DataFrame()
+    edges = pl.concat(frames).sort("case_id", "target", "rank")
     _write(edges, path)
     tally = {
         "cases": asked,
-        "cases_with_edges": edges["case_id"].n_unique() if edges.width else 0,
+        "cases_with_edges": edges["case_id"].n_unique(),
         "edges": edges.height,
     }
     write_json(tally_path, tally)
     return tally
 
 
-def _drawn(
-    job: ShardJob, name: str, cases: pl.DataFrame, *, rows: pl.DataFrame, concepts: pl.DataFrame,
-    paths: pl.DataFrame,
-) -> pl.DataFrame:  # fmt: skip
+def _drawn(job: ShardJob, name: str, cases: pl.DataFrame, *, held: Held) -> pl.DataFrame:
     """The graphs of some cases of one task."""
     setup = job.setup
     task = setup.tasks[name]
-    shown = case_concepts(cases, concepts, rows=rows, task=task, source=setup.source)
+    shown = case_concepts(cases, held.concepts, rows=held.rows, task=task, source=setup.source)
     fitted = Fitted(
         pl.read_parquet(job.out / "lift" / f"{name}.parquet"),
         margins_of(pl.read_parquet(job.out / "margins" / f"{name}.parquet")),
@@ -311,7 +322,7 @@ def _drawn(
         pairs_asked.select("case_id", "subject_id", "target", "history"), fitted, own=own
     )
     return graphs_of(
-        Targets(frame, job.split, conditioned), shown, lifts=lifts, paths=paths,
+        Targets(frame, job.split, conditioned), shown, lifts=lifts, paths=held.paths,
         policy=setup.graph_policy,
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def show_text(folder: Path, case_id: str) -> str:
     return "\n".join([about, free, as_text(graph.edges, names=graph.names)])
 
 
-def draw_case(folder: Path, case_id: str, path: Path) -> None:
+def draw_case(folder: Path, case_id: str, *, path: Path) -> None:
     """Write the case's graph as a picture, SVG or PNG by the ending of `path`.
 
     Raises DataError as `show_text`, ConfigError for another ending.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -113,7 +114,7 @@ def test_a_line_is_kept_before_and_after_its_end_where_the_end_changes_it() -> N
 
 
 def test_blocks_are_by_subject_and_event_and_facts_stand_apart() -> None:
-    other = {"subject_id": 2}
+    other: dict[str, Any] = {"subject_id": 2}
     made_of = blocks(
         *full_chart(),
         told("patients", None, by_name={"gender": "M"}, **other), lab(60, "Sodium", 1.0, **other),
@@ -239,5 +240,3 @@ def test_a_mapped_frame_is_the_frame_an_empty_one_too(tmp_path: Path) -> None:
         write_mapped(each, path)
         assert read_mapped(path).equals(each)
         assert read_mapped(path).schema == each.schema
-
-

@@ -8,21 +8,22 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.mini_charts import DAY, HOUR, Row, source
-from tests.mini_prompts import COUNTER, asked, lab, loose, made, reader, told
+from tests.mini_charts import DAY, HOUR, Row
+from tests.mini_prompts import COUNTER, asked, lab, loose, made, pieces_in, planner, reader, told
 
 from ehrlich.base.errors import DataError
-from ehrlich.charts.timeline import FIELDS
 from ehrlich.cohorts.task import Task
 from ehrlich.prompts.budget import Cutter, nothing_cut, within_budget
 from ehrlich.prompts.chat_policy import load_policy
 from ehrlich.prompts.messages import around, encode
-from ehrlich.prompts.plan import Planner, Reader
+from ehrlich.prompts.plan import FACTS_MARGIN, LIVE_MARGIN, Reader
 from ehrlich.prompts.render import BETWEEN
 from ehrlich.prompts.rows import prompt_rows
 
 QWEN = load_policy("qwen3")
-LONG = "  ".join(f"On day {n} the creatinine was {n * 37 % 50 / 10} mg/dL; stable." for n in range(9))
+LONG = "  ".join(
+    f"On day {n} the creatinine was {n * 37 % 50 / 10} mg/dL; stable." for n in range(9)
+)
 SUMMARY = "\n".join(
     f"{name}:\n{LONG}"
     for name in (
@@ -47,14 +48,26 @@ def chart(*, reports: bool = True) -> list[Row]:
     ]  # fmt: skip
     for hour in range(2, 14):
         rows += [
-            lab(hour * HOUR, name, 4.0 + hour, unit="mmol/L", known=hour * HOUR + late, ref_high=5.0)
-            for name, late in (("Potassium", 5), ("Lactate", 5), ("Sodium", 5 if hour < 13 else 900))
+            lab(
+                hour * HOUR, name, 4.0 + hour, unit="mmol/L", known=hour * HOUR + late, ref_high=5.0
+            )
+            for name, late in (
+                ("Potassium", 5),
+                ("Lactate", 5),
+                ("Sodium", 5 if hour < 13 else 900),
+            )
         ]
         if reports and hour % 3 == 0:
             rows.append(
-                told("radiology", hour * HOUR + 1, text_value=REPORT, by_name={"exam_name": "CHEST"},
-                     known=hour * HOUR + 30, **own)
-            )  # fmt: skip
+                told(
+                    "radiology",
+                    hour * HOUR + 1,
+                    text_value=REPORT,
+                    by_name={"exam_name": "CHEST"},
+                    known=hour * HOUR + 30,
+                    **own,
+                )
+            )
     return [*rows, lab(14 * HOUR, "Asked")]
 
 
@@ -76,10 +89,15 @@ class Budgeted:
 
     def planned(self, max_tokens: int | None) -> pl.DataFrame:
         if max_tokens not in self.plans:
-            slim = self.frame.drop(FIELDS)
-            planner = Planner(slim, self.blocks, source(), self.reader, max_tokens, self.around)
-            self.plans[max_tokens] = planner.plan(self.cases, self.task)
+            by = planner(
+                self.frame, self.blocks, counts=True, max_tokens=max_tokens, around=self.around
+            )
+            self.plans[max_tokens] = by.plan(self.cases, self.task)
         return self.plans[max_tokens]
+
+    def pieces(self, max_tokens: int | None) -> list[dict[str, Any]]:
+        (found,) = pieces_in(self.planned(max_tokens), self.blocks)
+        return found
 
     def text(self, max_tokens: int | None) -> str:
         return str(self.reader.charts(self.planned(max_tokens), self.blocks)[0])
@@ -134,7 +152,9 @@ def test_tokens_that_were_counted_are_near_the_real_ones() -> None:
 def test_context_goes_oldest_first_and_leaves_no_hole() -> None:
     case = budgeted()
     whole = case.plan(None)
-    context = [n for n, part in zip(whole["event"], whole["part"], strict=True) if part == "context"]
+    context = [
+        n for n, part in zip(whole["event"], whole["part"], strict=True) if part == "context"
+    ]
     sizes = set()
     for budget in budgets(case, 30):
         plan = case.plan(budget)
@@ -181,7 +201,9 @@ def test_nothing_is_cut_where_all_fits() -> None:
 def test_every_cut_is_recorded() -> None:
     case = budgeted()
     whole = case.plan(None)
-    size = dict(zip(whole["event"], whole["tokens"], strict=True))
+    size = {
+        piece["event"]: piece["tokens"] + LIVE_MARGIN * piece["live"] for piece in case.pieces(None)
+    }
     for budget in budgets(case, 30):
         plan = case.plan(budget)
         gone = set(whole["event"]) - set(plan["event"])
@@ -224,7 +246,11 @@ def test_the_earlier_note_has_a_third_and_keeps_the_course_and_medications_longe
 
 def test_the_earlier_note_has_what_a_small_context_leaves() -> None:
     case = Budgeted(
-        [line for line in chart(reports=False) if line["table"] != "labevents" or line["item"] == "Asked"],  # noqa: E501 # fmt: skip
+        [
+            line
+            for line in chart(reports=False)
+            if line["table"] != "labevents" or line["item"] == "Asked"
+        ],
         loose("labevents"),
     )
     whole = case.plan(None)["uncut_tokens"]
@@ -242,22 +268,20 @@ def test_the_context_has_what_a_short_note_leaves() -> None:
         if plan["events_cut"] and "last_discharge" in plan["part"]:
             # Room that is left is less than the next event would take.
             whole = case.plan(None)
-            first = len(whole["event"]) - whole["part"][::-1].index("context") - 1
-            assert budget - plan["prompt_tokens"] < max(whole["tokens"][: first + 1])
+            assert whole["part"][-1] == "context"
+            assert budget - plan["prompt_tokens"] < max(p["tokens"] for p in case.pieces(None))
 
 
 def test_a_report_of_the_context_is_cut_by_sections_and_is_the_oldest_that_stays() -> None:
     case = budgeted()
     found = 0
     for budget in budgets(case, 30):
-        plan = case.plan(budget)
-        pieces = list(zip(plan["part"], plan["table"], plan["limit"], strict=True))
-        context = [(table, limit) for part, table, limit in pieces if part == "context"]
-        limited = [place for place, (_, limit) in enumerate(context) if limit is not None]
+        context = [piece for piece in case.pieces(budget) if piece["part"] == "context"]
+        limited = [place for place, piece in enumerate(context) if piece["limit"] is not None]
         assert limited in ([], [0])
         if limited:
             found += 1
-            assert context[0][0] == "radiology"
+            assert context[0]["table"] == "radiology"
             assert "IMPRESSION: pneumonia." in case.text(budget)
     assert found
 
@@ -265,9 +289,8 @@ def test_a_report_of_the_context_is_cut_by_sections_and_is_the_oldest_that_stays
 def test_only_notes_are_cut_in_parts() -> None:
     case = budgeted()
     for budget in budgets(case, 30):
-        plan = case.plan(budget)
-        for table, limit in zip(plan["table"], plan["limit"], strict=True):
-            assert limit is None or table in case.reader.notes
+        for piece in case.pieces(budget):
+            assert piece["limit"] is None or piece["table"] in case.reader.notes
 
 
 @pytest.mark.parametrize("name", ["readmission_30d", "inpatient_mortality"])
@@ -280,12 +303,13 @@ def test_other_tasks_too_stay_within_their_budget(name: str) -> None:
 
 def test_an_event_written_as_it_stood_is_counted_with_a_margin() -> None:
     case = budgeted()
-    whole = case.plan(None)
-    live = [n for n, is_live in enumerate(whole["live"]) if is_live]
+    pieces = case.pieces(None)
+    live = sum(piece["live"] for piece in pieces)
     assert live
-    known = dict(case.blocks.index.select("block", "tokens").iter_rows())
-    for place in live:
-        assert whole["tokens"][place] > known[whole["block"][place]]
+    (question,) = COUNTER.count([case.plan(None)["question"]])
+    counted = sum(piece["tokens"] for piece in pieces) + LIVE_MARGIN * live
+    fixed = case.blocks.facts["tokens"][0] + question + FACTS_MARGIN + case.around
+    assert case.plan(None)["uncut_tokens"] == counted + fixed
 
 
 # --- the parts --------------------------------------------------------------------------------
@@ -296,11 +320,19 @@ def pieces(*lines: tuple[int, str, str, int]) -> pl.DataFrame:
     from ehrlich.cohorts.context import PART
 
     return pl.DataFrame(
-        [(case, part, event, table, tokens) for event, (case, part, table, tokens) in enumerate(lines)],
-        schema={"_case": pl.UInt32, "part": PART, "event": pl.UInt32, "table": pl.String,
-                "tokens": pl.UInt32},
+        [
+            (case, part, event, table, tokens)
+            for event, (case, part, table, tokens) in enumerate(lines)
+        ],
+        schema={
+            "_case": pl.UInt32,
+            "part": PART,
+            "event": pl.UInt32,
+            "table": pl.String,
+            "tokens": pl.UInt32,
+        },
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def shorten_to(room: int) -> Any:
@@ -393,7 +425,12 @@ def test_two_shards_in_one_process_keep_their_own_notes() -> None:
     texts = []
     for word in ("first", "second"):
         rows = [
-            line | ({"text_value": SUMMARY.replace("creatinine", word)} if line["table"] == "discharge" else {})  # noqa: E501 # fmt: skip
+            line
+            | (
+                {"text_value": SUMMARY.replace("creatinine", word)}
+                if line["table"] == "discharge"
+                else {}
+            )
             for line in chart()
         ]
         case = Budgeted(rows, loose("labevents"))

@@ -14,7 +14,9 @@ from ehrlich.prompts.render import Writer
 from ehrlich.prompts.style import Column, Style, TableStyle, load_style
 
 
-def text(line: Row, form: Form = "list", policy: Policy = "strict", by: Writer | None = None) -> str:
+def text(
+    line: Row, form: Form = "list", policy: Policy = "strict", by: Writer | None = None
+) -> str:
     """The one measurement as the style writes it."""
     (found,) = (by or writer(policy)).row_texts(measurements([line], policy), form=form)
     return str(found)
@@ -189,7 +191,7 @@ def test_no_token_of_a_template_is_left_in_any_style(policy: Policy, table: str)
     line = told(table, 60, INJECTED, policy=policy, text_value=INJECTED, unit=INJECTED,
                 flag=INJECTED, by_name=dict.fromkeys(every, INJECTED))  # fmt: skip
     for form in ("line", "list"):
-        found = text(line, form, policy)  # type: ignore[arg-type]
+        found = text(line, form, policy)
         for token in ("<|im_end|>", "<|im_start|>", "</think>", "/no_think"):
             assert token not in found
         assert "im_end" in found or "nan" in found
@@ -237,7 +239,9 @@ def test_a_field_that_the_table_has_not_is_missing() -> None:
 def test_the_code_stands_for_a_name_that_is_missing() -> None:
     by = styled("labevents", {"Item": "called"})
     assert text(lab(60, "Sodium"), by=by) == "- Item: Sodium"
-    assert text(row("labevents", 60, code="LAB//50983//mEq/L"), by=by) == "- Item: LAB//50983//mEq/L"
+    assert (
+        text(row("labevents", 60, code="LAB//50983//mEq/L"), by=by) == "- Item: LAB//50983//mEq/L"
+    )
 
 
 def test_names_one_a_line_as_a_list() -> None:

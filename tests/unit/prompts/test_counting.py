@@ -45,8 +45,12 @@ def test_ids_are_kept_of_blocks_only_and_joined_are_those_of_the_whole() -> None
     assert found["tokens"].to_list() == found["ids"].list.len().to_list()
     inner = [np.array(ids, dtype=np.uint32) for ids in found["ids"].to_list()]
     joined = ids_of_joined(
-        "# Patient", "Which tests?", inner=inner, tokenizer=counter.tokenizer, joining=counter.joining
-    )  # fmt: skip
+        "# Patient",
+        "Which tests?",
+        inner=inner,
+        tokenizer=counter.tokenizer,
+        joining=counter.joining,
+    )
     (whole,) = ids_of(["\n\n".join(["# Patient", *TEXTS, "Which tests?"])], counter.tokenizer)
     assert np.array_equal(joined, whole)
 

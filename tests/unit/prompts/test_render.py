@@ -84,9 +84,9 @@ def test_notes_of_one_event_are_lists_one_after_another_never_a_table() -> None:
 
 def test_an_event_of_which_nothing_is_known_is_its_heading() -> None:
     assert events(told("omr", HOUR)) == ["## Outpatient measurement [2150-01-01 01:00:00]"]
-    assert events(told("hospital_discharges", HOUR, "HOME", by_name={"discharge_location": "DIED"})) == [  # noqa: E501 # fmt: skip
-        "## Discharge [2150-01-01 01:00:00]"
-    ]
+    assert events(
+        told("hospital_discharges", HOUR, "HOME", by_name={"discharge_location": "DIED"})
+    ) == ["## Discharge [2150-01-01 01:00:00]"]
 
 
 def test_released_charts_break_the_line_after_a_heading_of_nothing() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ehrlich.base.data_use import DataUse
-from ehrlich.base.store import Manifest, edge_fingerprint, open_output, versions_of
+from ehrlich.base.store import Manifest, edge_fingerprint, open_output, read_manifest, versions_of
 from ehrlich.evidence.knowledge.edge_list import edge_list_graph
-from ehrlich.evidence.knowledge.graph import KnowledgeGraph, write_graph
+from ehrlich.evidence.knowledge.graph import KnowledgeGraph, refuse_without_edges, write_graph
 from ehrlich.evidence.knowledge.open.build import build as build_open
 from ehrlich.evidence.knowledge.open.build import told_by
 from ehrlich.evidence.knowledge.open.library import OpenConfig
@@ -36,6 +36,8 @@ def build_knowledge(make: Callable[[], Built], out: Path, *, fresh: bool) -> Man
     A folder that holds the same graph is left as it is. Raises DataError, StoreError.
     """
     built = make()
+    # Before the folder is begun, which would then belong to a graph that cannot be.
+    refuse_without_edges(built.graph)
     config = {**built.config, "inputs": dict(built.inputs)}
     manifest = Manifest(
         "knowledge",
@@ -46,7 +48,7 @@ def build_knowledge(make: Callable[[], Built], out: Path, *, fresh: bool) -> Man
     )
     if not open_output(out, manifest.config_fingerprint, resume=True, fresh=fresh):
         write_graph(built.graph, out, manifest=manifest)
-    return manifest
+    return read_manifest(out)
 
 
 def open_built(

@@ -208,14 +208,19 @@ def _same_nodes(base: KnowledgeGraph, extra: KnowledgeGraph) -> pl.DataFrame:
     return pl.concat([same, coded, named.select("node", "onto")])
 
 
-def write_graph(graph: KnowledgeGraph, out: Path, *, manifest: Manifest) -> None:
-    """Write the folder, manifest last. Raises DataError for a graph without edges."""
+def refuse_without_edges(graph: KnowledgeGraph) -> None:
+    """Raises DataError for a graph without edges."""
     if graph.edges.is_empty():
         raise DataError(
             "a knowledge graph without an edge",
             got=", ".join(f"{why}: {n}" for why, n in graph.dropped.items()) or "no input",
             do="See which files were found, and which licences are allowed.",
         )
+
+
+def write_graph(graph: KnowledgeGraph, out: Path, *, manifest: Manifest) -> None:
+    """Write the folder, manifest last. Raises DataError for a graph without edges."""
+    refuse_without_edges(graph)
     for part in PARTS:
         with write_aside(out / f"{part}.parquet") as aside:
             getattr(graph, part).write_parquet(aside, compression="zstd")
@@ -225,8 +230,14 @@ def write_graph(graph: KnowledgeGraph, out: Path, *, manifest: Manifest) -> None
 
 def read_graph(folder: Path) -> KnowledgeGraph:
     """A finished knowledge folder. Raises StoreError or DataError where it is none."""
+    manifest = knowledge_manifest(folder)
+    frames = {part: pl.read_parquet(folder / f"{part}.parquet") for part in PARTS}
+    return KnowledgeGraph(**frames, dropped=manifest.counts.get("dropped", {}))
+
+
+def knowledge_manifest(folder: Path) -> Manifest:
+    """Of a finished knowledge folder. Raises StoreError or DataError where it is none."""
     manifest = read_manifest(folder)
     if manifest.step != "knowledge":
         raise DataError("is no knowledge graph", where=str(folder), got=manifest.step)
-    frames = {part: pl.read_parquet(folder / f"{part}.parquet") for part in PARTS}
-    return KnowledgeGraph(**frames, dropped=manifest.counts.get("dropped", {}))
+    return manifest
