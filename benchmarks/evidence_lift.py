@@ -32,6 +32,7 @@ from ehrlich.evidence.policy import Policy, load_policy
 
 CONCEPTS, HISTORIES, TARGETS = 30_000, 300, 8
 
+
 def drawn_concepts(cases: int, each: int, seed: int) -> tuple[np.ndarray[Any, Any], ...]:
     """(case, concept) of random cases: a few concepts in most cases, most in few."""
     draw = np.random.default_rng(seed)

@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 import yaml
-
 from benchmarks.evidence_lift import all_units
 from benchmarks.evidence_recovery import told_and_shown
+
 from ehrlich.charts.hospital import HospitalConfig
 from ehrlich.charts.hospital import run as write_hospital
 from ehrlich.charts.hospital.textbook import TEXTBOOK
@@ -33,6 +33,8 @@ LINKS = (
 )  # fmt: skip
 # Whom it strikes and how hard: ties by age, by sex, and by who comes to intensive care.
 COURSE = ("age", "female", "severity", "drift", "elective", "admit", "readmit_30d")
+LINKED, CUT = "with links", "links cut"
+HOSPITALS: dict[str, tuple[str, ...]] = {LINKED: (), CUT: LINKS, "course too": LINKS + COURSE}
 SIGNS = r"^(lab|vital|charted|drug)//"
 
 
@@ -45,16 +47,16 @@ def null_hospital(patients: int, seed: int, *, against: tuple[Path, Path] | None
     """
     kept: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, gone in (("with links", ()), ("links cut", LINKS), ("course too", LINKS + COURSE)):
-            if name == "with links" and against:
-                made = tuple(against)
+        for name, gone in HOSPITALS.items():
+            if name == LINKED and against:
+                made = against
             else:
                 made = cases_without(gone, Path(folder) / name, patients=patients, seed=seed)
             kept[name] = kept_signs(*made)
             for policy, count in kept[name].items():
-                share = count / max(kept["with links"][policy], 1)
+                share = count / max(kept[LINKED][policy], 1)
                 print(f"{name:<12} {policy:<6} {count:7,} kept  {share:7.4f}", flush=True)
-    return int(kept["links cut"]["fdr"] > kept["with links"]["fdr"] / 20)
+    return int(kept[CUT]["fdr"] > kept[LINKED]["fdr"] / 20)
 
 
 def cases_without(
@@ -98,5 +100,5 @@ def kept_signs(charts: Path, cases: Path) -> dict[str, int]:
 def signs_of(parts: tuple[pl.DataFrame, ...], name: str) -> pl.DataFrame:
     """The kept pairs of a diagnosis and a sign or a drug, by a policy."""
     policy = load_policy(name)
-    lift = fit(counts_of(all_units(*parts, policy)), policy)
+    lift = fit(counts_of(all_units(parts[0], parts[1], parts[2], policy)), policy)
     return lift.filter(pl.col("kept") & pl.col("history").str.contains(SIGNS))

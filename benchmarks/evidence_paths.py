@@ -24,9 +24,7 @@ from ehrlich.evidence.paths import PathFinder
 from ehrlich.evidence.relations import Relations, load_relations
 
 
-def paths(
-    folder: Path | None, *, hops: int, side: int, sample: int, large: tuple[int, int]
-) -> int:
+def paths(folder: Path | None, *, hops: int, side: int, sample: int, large: tuple[int, int]) -> int:
     """Print the table, the peak of memory, and the ratio; the exit code.
 
     `side`: targets, and histories; `sample`: pairs that networkx gets; `large`: nodes and edges of
@@ -135,4 +133,3 @@ def random_graph(nodes: int, edges: int, *, relations: Relations) -> KnowledgeGr
 def peak_gb() -> float:
     """Of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-

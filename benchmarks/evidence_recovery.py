@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-
 from benchmarks.evidence_lift import all_units
+
 from ehrlich.charts.hospital.textbook import TEXTBOOK, load_textbook
 from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts.scene import Source
@@ -28,6 +28,7 @@ from ehrlich.evidence.significance import PairMargins, hypergeometric_tail
 
 TASK = "diagnoses_icd"
 AT_ONCE = 1000
+
 
 def told_and_shown(charts: Charts, cases: Path) -> tuple[pl.DataFrame, ...]:
     """cases, answers, histories of the train split: answers are the codes of the anchor event."""

@@ -82,13 +82,11 @@ def test_an_edge_list_of_ones_own_ties_by_name(door: Door, small: Small, tmp_pat
     own = ("--knowledge", tmp_path / "own")
     ended = door("evidence", *small, "--out", tmp_path / "out", *own, *paper, *QUIET)
     assert ended.code == 0, ended.err
-    told = edges(tmp_path / "out").drop_nulls("path")
+    told = edges(tmp_path / "out").drop_nulls("path").filter(pl.col("target") != pl.col("history"))
     assert set(told.select("target", "history").iter_rows()) == {(target, history)}
-    assert told["path"][0].to_list() == [target, "treated by", history] or "treats" in str(
-        told["path"][0].to_list()
-    )
+    assert told["path"].list.len().unique().to_list() == [3]
     assert set(told["hops"]) == {1}
-    assert "my ward" in told["sources"][0][0]
+    assert "my ward" in str(told["sources"][0].to_list())
 
 
 def test_a_limit_shortens_and_a_dry_run_writes_nothing(

@@ -29,7 +29,8 @@ min_lift: 1
 
 
 def config(**settings: Any) -> EvidenceConfig:
-    return EvidenceConfig(**({"knowledge": "none", "workers": 1, "quiet": True} | settings))
+    usual: dict[str, Any] = {"knowledge": "none", "workers": 1, "quiet": True}
+    return EvidenceConfig(**(usual | settings))
 
 
 @pytest.fixture(scope="module")
