@@ -13,7 +13,7 @@ from ehrlich.prompts.chat_policy import ChatPolicy
 from ehrlich.prompts.messages import messages_of
 from ehrlich.prompts.plan import PIECES, Reader
 
-_PROMPT, _ANSWER = "\ue001", "\ue002"
+_PROMPT, _ANSWER, _REASONING = "\ue001", "\ue002", "\ue003"
 
 
 def prompt_rows(
@@ -42,19 +42,32 @@ def prompt_rows(
 
 
 def message_column(
-    content: pl.Expr, *, answer: pl.Expr | None, policy: ChatPolicy, thinking: bool
+    content: pl.Expr,
+    *,
+    answer: pl.Expr | None,
+    policy: ChatPolicy,
+    thinking: bool,
+    reasoning: pl.Expr | None = None,
 ) -> pl.Expr:
-    """list[struct{role, content}]: what `messages_of` gives for each row, by the same function."""
+    """list[struct{role, content}]: what `messages_of` gives for each row, by the same function.
+
+    With `reasoning` each turn also has reasoning_content, null but for the assistant.
+    """
     probe = messages_of(
-        _PROMPT, policy=policy, thinking=thinking, answer=None if answer is None else _ANSWER
+        _PROMPT,
+        policy=policy,
+        thinking=thinking,
+        answer=None if answer is None else _ANSWER,
+        reasoning=None if reasoning is None else _REASONING,
     )
-    turns = [
-        pl.struct(
-            role=pl.lit(message["role"]),
-            content=_filled(message["content"], {_PROMPT: content, _ANSWER: answer}),
-        )
-        for message in probe
-    ]
+    turns = []
+    for message in probe:
+        said = [_filled(message["content"], {_PROMPT: content, _ANSWER: answer}).alias("content")]
+        if reasoning is not None:
+            own = "reasoning_content" in message
+            told = reasoning if own else pl.lit(None, dtype=pl.String)
+            said.append(told.alias("reasoning_content"))
+        turns.append(pl.struct(pl.lit(message["role"]).alias("role"), *said))
     return pl.concat_list(turns)
 
 

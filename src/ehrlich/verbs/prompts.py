@@ -95,6 +95,27 @@ def run_prompts(
     report(manifest, out, as_json=json, quiet=quiet, dry_run=dry_run)
 
 
+@app.command("released")
+def read_released_rows(
+    file: Annotated[
+        Path, typer.Argument(help="Released rows: .jsonl, or .jsonl.gz.")
+    ],
+    out: Out,
+    split: Annotated[
+        str, typer.Option("--split", help="Of all its rows: train, tuning, held_out, unknown.")
+    ] = "unknown",
+    chat: Annotated[str, typer.Option("--chat", help="Chat policy.")] = "released_train",
+    fresh: Fresh = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rows that were released, as they are, into messages to train or evaluate on."""
+    from ehrlich.prompts.released_run import ReleasedConfig, run_released
+
+    manifest = run_released(ReleasedConfig(split=split, chat=chat, fresh=fresh), file, out)
+    report(manifest, out, as_json=json, quiet=quiet, dry_run=False)
+
+
 @app.command("show")
 def show_prompt(
     case: Annotated[str, typer.Argument(help="case_id.")],
