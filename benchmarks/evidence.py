@@ -29,11 +29,8 @@ def main() -> int:
     if options.claim == "recovery":
         return recovery(options.charts, options.made, options.hospital, nulls=options.nulls)
     if options.claim == "null":
-        return null_hospital(
-            options.patients,
-            options.seed,
-            against=tuple(options.against) if options.against else None,
-        )
+        against = tuple(options.against) if options.against else None
+        return null_hospital(options.patients, options.seed, against=against)
     return paths(
         options.graph,
         hops=options.hops,

@@ -56,6 +56,7 @@ def told_and_shown(charts: Charts, cases: Path) -> tuple[pl.DataFrame, ...]:
 SIGNED = r"^(lab|vital|charted)//.*//(high|low)$|^organism//"
 DONE = r"^(drug|procedure|bedside)//"
 GROUPS = {"finding → condition": SIGNED, "condition → treatment": DONE}
+IN_ICU = "charted//heart rate"
 BROUGHT = {
     "finding → condition": ["finding", "organism"],
     "condition → treatment": ["treatment", "home_drug", "procedure"],
@@ -73,7 +74,10 @@ def recovery(charts: Path, cases: Path, hospital: Path, *, nulls: int) -> int:
     margins: what drawing at random would find. Recall is of planted pairs that support allows: if
     the joint count were n_target * p, it would be min_both or more and its hypergeometric tail at
     or below the largest p that fdr keeps; where several conditions share the code, p is that of
-    the condition that brings it least.
+    the condition that brings it least, and drugs that everybody takes home do not count, which are
+    prescribed when the question has been asked. The second recall is of those of them that support allows
+    if only patients count in whom the sign was looked for (`looked_for`): a pulse is charted in
+    intensive care only, and nobody's C-reactive protein is high who had none taken.
     """
     check_textbook(hospital)
     start = time.perf_counter()
@@ -120,10 +124,15 @@ def compare(
     near = planted.select(PAIR).unique()
     policy, units, lift = fits["fdr"]
     could = testable(units, policy).filter(scope)
-    allowed = supported(could.join(certain(planted, links), on=PAIR), fits["fdr"])
+    # What everybody gets to take home is prescribed when the question has been asked.
+    later = (pl.col("kind") == "home_drug") & (pl.col("p") == 1)
+    before = planted.filter(~later.fill_null(False))
+    sure = could.join(certain(before, links), on=PAIR)
+    allowed = supported(sure.with_columns(n_able=pl.col("n_target")), fits["fdr"])
+    seen = supported(looked_for(allowed, units), fits["fdr"])
     base = [could.join(part, on=PAIR, how="semi").height / could.height for part in (direct, near)]
     print(f"  base of {could.height:,}: planted {base[0]:.3f}, near {base[1]:.3f}; ", end="")
-    print(f"support allows {allowed.height:,}")
+    print(f"support allows {allowed.height:,}, where looked for {seen.height:,}")
     kept = {name: found.filter(pl.col("kept") & scope) for name, (_, _, found) in fits.items()}
     every = lift.filter((pl.col("q") <= (policy.max_q or 1)) & scope)
     least = min(kept["fdr"].height, kept["paper"].height)
@@ -142,11 +151,14 @@ def compare(
         lines[f"fdr, top {top}"] = ranked
     for name, found in lines.items():
         hits = [found.join(part, on=PAIR, how="semi").height for part in (direct, near)]
-        recall = allowed.join(found, on=PAIR, how="semi").height / max(allowed.height, 1)
+        recalls = [
+            asked.join(found, on=PAIR, how="semi").height / max(asked.height, 1)
+            for asked in (allowed, seen)
+        ]
         precise = [hit / max(found.height, 1) for hit in hits]
         print(
             f"  {name:<20} {found.height:7,} pairs  precision planted {precise[0]:.3f} "
-            f"near {precise[1]:.3f}  recall {recall:.3f}"
+            f"near {precise[1]:.3f}  recall {recalls[0]:.3f}, where looked for {recalls[1]:.3f}"
         )
 
 
@@ -159,11 +171,34 @@ def certain(planted: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     return shared.join(owners, on="target").filter(pl.col("_n") == pl.col("_owners"))
 
 
+def looked_for(pairs: pl.DataFrame, units: Units) -> pl.DataFrame:
+    """`pairs` with n_able: patients with the target in whom the sign could have been seen.
+
+    Of a result those who have the test, whatever came of it; of what is done at the bedside those
+    in intensive care; of anything else all.
+    """
+    plain = pl.col("history").str.replace(r"//(high|low)$", "")
+    bedside = pl.col("history").str.starts_with("bedside//")
+    asked = pairs.with_columns(test=pl.when(bedside).then(pl.lit(IN_ICU)).otherwise(plain))
+    joint = (units.targets.T @ units.histories).tocoo()
+    held = pl.DataFrame(
+        {
+            "target": pl.Series(units.axes.targets).gather(joint.coords[0]),
+            "test": pl.Series(units.axes.histories).gather(joint.coords[1]),
+            "n_both": joint.data.astype(np.int64),
+        }
+    )
+    known = asked.join(held, on=["target", "test"], how="left", maintain_order="left")
+    tested = pl.col("test") != pl.col("history")
+    able = pl.when(tested).then(pl.col("n_both").fill_null(0)).otherwise("n_target")
+    return pairs.with_columns(known.select(able.cast(pl.Int64).alias("n_able"))["n_able"])
+
+
 def supported(pairs: pl.DataFrame, fdr: tuple[Policy, Units, pl.DataFrame]) -> pl.DataFrame:
-    """Those that would be kept if they came together as often as the textbook says."""
+    """Those that would be kept if, of `n_able`, as many had the sign as the textbook says."""
     policy, units, lift = fdr
     cut = float(lift.filter(pl.col("q") <= (policy.max_q or 1))["p"].to_numpy().max(initial=0))
-    both = np.floor((pairs["n_target"] * pairs["p"]).to_numpy()).astype(np.int64)
+    both = np.floor((pairs["n_able"] * pairs["p"]).to_numpy()).astype(np.int64)
     n_target, n_history = (
         pairs[name].to_numpy().astype(np.int64) for name in ("n_target", "n_history")
     )

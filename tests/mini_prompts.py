@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,7 +15,7 @@ from ehrlich.charts.timeline import FIELDS
 from ehrlich.cohorts.build import cases_of
 from ehrlich.cohorts.scene import Scene, hidden_rows
 from ehrlich.cohorts.task import Policy, Task
-from ehrlich.prompts.blocks import Blocks, blocks_of
+from ehrlich.prompts.blocks import Blocks, blocks_of, read_mapped
 from ehrlich.prompts.counting import Counter
 from ehrlich.prompts.plan import PIECES, Planner, Reader
 from ehrlich.prompts.questions import questions_of, with_questions
@@ -295,3 +297,11 @@ def full_chart(policy: Policy = "strict") -> list[Row]:
 def _names(table: str, policy: Policy) -> frozenset[str]:
     (names,) = source(policy).tables.filter(pl.col("table") == table)["fields"].to_list()
     return frozenset(names)
+
+
+def digest_of(path: Path) -> str:
+    """Of a file's bytes; of an Arrow file, whose layout Polars 1 leaves to chance, of its rows."""
+    if path.suffix != ".arrow":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    frame = read_mapped(path)
+    return hashlib.sha256(f"{frame.schema}{frame.write_ndjson()}".encode()).hexdigest()

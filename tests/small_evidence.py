@@ -15,7 +15,7 @@ from ehrlich.charts.readers import ReadConfig, read_source
 from ehrlich.cohorts.run import CasesConfig
 from ehrlich.cohorts.run import run as write_cases
 
-PATIENTS = 260
+PATIENTS = 220
 TASKS = ("diagnoses_ccs", "procedures_icd", "discharge", "readmission_60d")
 
 

@@ -106,28 +106,23 @@ def test_a_limit_shortens_and_a_dry_run_writes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "moments"),
-    [("replace", [1, 4, 19, 30, 12, 6]), ("unlink", [3, 4]), ("rmdir", [2])],
-)
-def test_killed_and_resumed_the_bytes_are_the_same(
-    small: Small, tmp_path: Path, name: str, moments: list[int]
-) -> None:
+def test_killed_and_resumed_the_bytes_are_the_same(small: Small, tmp_path: Path) -> None:
     options = ("--knowledge", "textbook", *QUIET)
-    here = ["evidence", str(small.charts), str(small.cases), *options, "--out"]
-    whole, out = tmp_path / "whole", tmp_path / "out"
+    here = ["evidence", str(small.charts), str(small.cases), *options, "--resume", "--out"]
+    whole, out = str(tmp_path / "whole"), str(tmp_path / "out")
     subprocess.run([sys.executable, "-m", "ehrlich", *here, whole], check=True)
+    # Each is counted from the start of the attempt that it ends; the last two while it tidies up.
     kills = 0
-    for moment in moments:
-        command = [sys.executable, "-c", KILLED_AT, name, str(moment), *here, str(out), "--resume"]
+    for name, moment in (("replace", 2), ("replace", 25), ("unlink", 3), ("rmdir", 2)):
+        command = [sys.executable, "-c", KILLED_AT, name, str(moment), *here, out]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         kills += ended.returncode == -signal.SIGKILL
         assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    assert kills
-    last = [sys.executable, "-m", "ehrlich", *here, str(out), "--resume"]
-    ended = subprocess.run(last, capture_output=True, text=True, check=False)
+    assert kills >= 3
+    ended = subprocess.run([sys.executable, "-m", "ehrlich", *here, out], capture_output=True,
+                           text=True, check=False)  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert contents(out) == contents(whole)
+    assert contents(Path(out)) == contents(Path(whole))
 
 
 # -- the verbs of knowledge -----------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_knowledge_must_be_a_knowledge_folder(small: Small, tmp_path: Path) -> N
 @pytest.mark.parametrize("hops", [-1, 4])
 def test_hops_are_from_0_to_3(small: Small, hops: int) -> None:
     with pytest.raises((ConfigError, ValueError), match="path_hops"):
-        print(setup_of(small, max_hops=hops).graph_policy)
+        assert setup_of(small, max_hops=hops).graph_policy.path_hops == hops
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ than one block.
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
-from isal import igzip
 
 from ehrlich.base.store import write_aside
 from ehrlich.charts.hospital.layout import COLUMNS
@@ -22,16 +22,19 @@ LEVEL = 1
 
 
 def member(frame: pl.DataFrame) -> bytes:
-    """The rows as one gzip member, without header; no clock in it."""
+    """The rows as one gzip member, without header; no clock in it.
+
+    By zlib: ISA-L, faster, now and then packs the same text into other bytes.
+    """
     text = frame.write_csv(
         include_header=False, datetime_format="%Y-%m-%d %H:%M:%S", quote_style="necessary"
     )
-    return igzip.compress(text.encode(), LEVEL, mtime=0)
+    return gzip.compress(text.encode(), LEVEL, mtime=0)
 
 
 def header(name: str) -> bytes:
     """The header line of a table as one gzip member."""
-    return igzip.compress((",".join(COLUMNS[name]) + "\n").encode(), LEVEL, mtime=0)
+    return gzip.compress((",".join(COLUMNS[name]) + "\n").encode(), LEVEL, mtime=0)
 
 
 def write_table(path: Path, name: str, *, parts: Iterable[Path]) -> None:
