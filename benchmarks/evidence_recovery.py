@@ -75,9 +75,9 @@ def recovery(charts: Path, cases: Path, hospital: Path, *, nulls: int) -> int:
     the joint count were n_target * p, it would be min_both or more and its hypergeometric tail at
     or below the largest p that fdr keeps; where several conditions share the code, p is that of
     the condition that brings it least, and drugs that everybody takes home do not count, which are
-    prescribed when the question has been asked. The second recall is of those of them that support allows
-    if only patients count in whom the sign was looked for (`looked_for`): a pulse is charted in
-    intensive care only, and nobody's C-reactive protein is high who had none taken.
+    prescribed when the question has been asked. The second recall is of those of them that support
+    allows if only patients count in whom the sign was looked for (`looked_for`): a pulse is charted
+    in intensive care only, and nobody's C-reactive protein is high who had none taken.
     """
     check_textbook(hospital)
     start = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -299,9 +298,9 @@ def _names(table: str, policy: Policy) -> frozenset[str]:
     return frozenset(names)
 
 
-def digest_of(path: Path) -> str:
-    """Of a file's bytes; of an Arrow file, whose layout Polars 1 leaves to chance, of its rows."""
+def bytes_of(path: Path) -> bytes:
+    """A file's bytes; of an Arrow file, whose layout Polars 1 leaves to chance, its rows."""
     if path.suffix != ".arrow":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return path.read_bytes()
     frame = read_mapped(path)
-    return hashlib.sha256(f"{frame.schema}{frame.write_ndjson()}".encode()).hexdigest()
+    return f"{frame.schema}{frame.write_ndjson()}".encode()

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.mini_prompts import digest_of
+from tests.mini_prompts import bytes_of
 
 from ehrlich.base.store import MANIFEST
 from ehrlich.charts.hospital import HospitalConfig
@@ -80,7 +80,7 @@ def arguments(folder: Path, out: Path) -> list[str]:
 def contents(out: Path) -> dict[str, Any]:
     """Every file and its bytes; the manifest without the time of its writing."""
     found: dict[str, Any] = {
-        path.relative_to(out).as_posix(): digest_of(path)
+        path.relative_to(out).as_posix(): bytes_of(path)
         for path in sorted(out.rglob("*")) if path.is_file()
     }  # fmt: skip
     manifest = json.loads(found.pop(MANIFEST))

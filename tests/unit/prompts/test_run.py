@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.mini_prompts import digest_of
+from tests.mini_prompts import bytes_of
 
 from ehrlich.base.errors import ConfigError, DataError, StoreError
 from ehrlich.base.store import MANIFEST, read_manifest
@@ -32,7 +32,7 @@ def config(**changes: Any) -> PromptsConfig:
 def contents(out: Path) -> dict[str, Any]:
     """Every file and its bytes; the manifest without the time of its writing."""
     found: dict[str, Any] = {
-        path.relative_to(out).as_posix(): digest_of(path)
+        path.relative_to(out).as_posix(): bytes_of(path)
         for path in sorted(out.rglob("*")) if path.is_file()
     }  # fmt: skip
     manifest = json.loads(found.pop(MANIFEST))
