@@ -186,7 +186,6 @@ def test_what_cannot_be_is_refused_in_one_sentence(
         ((*small, "--knowledge", small.charts), "is no knowledge graph"),
         ((*small, "--knowledge", "textbok"), "no finished output"),
         ((*small, "--max-hops", "4"), "max-hops"),
-        ((*small, "--tasks", tmp_path / "nowhere"), "nowhere"),
     ):
         assert expected in refused(door, *arguments, *out), arguments
         assert not (tmp_path / "out").exists(), arguments

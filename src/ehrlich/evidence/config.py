@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from ehrlich.base.data_use import DataUse, most_restrictive
-from ehrlich.base.errors import ConfigError, DataError
+from ehrlich.base.errors import DataError
 from ehrlich.base.store import Manifest, read_manifest, versions_of
 from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts.scene import Source
-from ehrlich.cohorts.task import Task, load_tasks
+from ehrlich.cohorts.task import Task
 from ehrlich.evidence.graphs import GraphPolicy
 from ehrlich.evidence.knowledge.graph import (
     KnowledgeGraph,
@@ -50,7 +50,6 @@ class EvidenceConfig:
     paths_per_pair: int = 3
     candidates: int = 50
     notes: bool = True
-    tasks_folder: Path | None = None
     limit: int | None = None
     seed: int = 0
     workers: int = 2
@@ -102,15 +101,12 @@ class Setup:
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """Tasks that have train cases, by name."""
-        known = load_tasks(self.config.tasks_folder)
+        """Tasks that have train cases, as these were built from them."""
         counts = self.cases.counts["tasks"]
+        known = {task["task"]: Task.model_validate(task) for task in self.cases.config["tasks"]}
         names = [name for name, line in counts.items() if line["splits"].get("train")]
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise ConfigError(
-                "cases of a task that is not known here", got=missing[0], do="Give --tasks FOLDER."
-            )
+        if not names:
+            raise DataError("evidence needs train cases", where=str(self.cases_folder), got="none")
         return {name: known[name] for name in names}
 
     @cached_property
@@ -189,9 +185,8 @@ class Setup:
             found = knowledge_manifest(Path(config.knowledge))
             knowledge = found.config_fingerprint
             uses.append(found.data_use)
-        if not self.tasks:
-            raise DataError("evidence needs train cases", where=str(self.cases_folder), got="none")
         settings = {
+            "tasks": list(self.tasks),
             "policy": self.policy.model_dump(mode="json"),
             "graph": self.graph_policy.model_dump(mode="json"),
             "relations": self.relations.model_dump(mode="json"),

@@ -28,6 +28,7 @@ from ehrlich.base.store import (
     write_json,
     write_manifest,
 )
+from ehrlich.cohorts.task import Task
 from ehrlich.evidence.concepts import case_concepts, find_concepts
 from ehrlich.evidence.config import EvidenceConfig, Setup, open_setup
 from ehrlich.evidence.cooccurrence import (
@@ -90,6 +91,15 @@ class Held(NamedTuple):
     rows: pl.DataFrame
     concepts: pl.DataFrame
     paths: pl.DataFrame
+
+
+class Told(NamedTuple):
+    """What the graphs of one task rest on: its lift; in train what answers mean, and own units."""
+
+    task: Task
+    fitted: Fitted
+    pairs: pl.DataFrame | None
+    own: Units | None
 
 
 class TaskJob(NamedTuple):
@@ -281,8 +291,9 @@ def draw_shard(job: ShardJob) -> dict[str, int]:
     for name in setup.tasks:
         cases = setup.sampled(name, job.name)
         asked += cases.height
+        told = _told(job, name)
         for part in cases.iter_slices(CASES_AT_ONCE):
-            drawn = _drawn(job, name, part, held=held)
+            drawn = _drawn(job, told, part, held=held)
             frames.append(drawn.with_columns(task=pl.lit(name)))
     edges = pl.concat(frames).sort("case_id", "target", "rank")
     _write(edges, path)
@@ -295,34 +306,38 @@ def draw_shard(job: ShardJob) -> dict[str, int]:
     return tally
 
 
-def _drawn(job: ShardJob, name: str, cases: pl.DataFrame, *, held: Held) -> pl.DataFrame:
-    """The graphs of some cases of one task."""
-    setup = job.setup
-    task = setup.tasks[name]
-    shown = case_concepts(cases, held.concepts, rows=held.rows, task=task, source=setup.source)
+def _told(job: ShardJob, name: str) -> Told:
+    """What a task's graphs in a shard rest on."""
     fitted = Fitted(
         pl.read_parquet(job.out / "lift" / f"{name}.parquet"),
         margins_of(pl.read_parquet(job.out / "margins" / f"{name}.parquet")),
-        setup.policy,
+        job.setup.policy,
     )
-    conditioned = job.split == "train"
-    if conditioned:
-        pairs = pl.read_parquet(job.part("pairs", name, f"{job.name}.parquet"))
-        frame = answer_concepts(
-            cases, task=task, naming=setup.naming, pairs=pairs, matcher=setup.matcher
-        )
-        own = _own_units(job, name, name=job.name, axes=fitted.margins.axes)
-    else:
+    if job.split != "train":
+        return Told(job.setup.tasks[name], fitted, None, None)
+    pairs = pl.read_parquet(job.part("pairs", name, f"{job.name}.parquet"))
+    own = _own_units(job, name, name=job.name, axes=fitted.margins.axes)
+    return Told(job.setup.tasks[name], fitted, pairs, own)
+
+
+def _drawn(job: ShardJob, of: Told, cases: pl.DataFrame, *, held: Held) -> pl.DataFrame:
+    """The graphs of some cases of one task."""
+    setup, fitted = job.setup, of.fitted
+    shown = case_concepts(cases, held.concepts, rows=held.rows, task=of.task, source=setup.source)
+    if of.pairs is None:
         frame = candidates_of(cases, fitted, n=setup.config.candidates)
-        own = None
+    else:
+        frame = answer_concepts(
+            cases, task=of.task, naming=setup.naming, pairs=of.pairs, matcher=setup.matcher
+        )
     told = shown.select("case_id", history="concept").unique(maintain_order=True)
     kept = fitted.lift.filter("kept").select("target", "history")
     pairs_asked = told.join(kept, on="history").join(frame, on=["case_id", "target"])
     lifts = lookup(
-        pairs_asked.select("case_id", "subject_id", "target", "history"), fitted, own=own
+        pairs_asked.select("case_id", "subject_id", "target", "history"), fitted, own=of.own
     )
     return graphs_of(
-        Targets(frame, job.split, conditioned), shown, lifts=lifts, paths=held.paths,
+        Targets(frame, job.split, of.pairs is not None), shown, lifts=lifts, paths=held.paths,
         policy=setup.graph_policy,
     )  # fmt: skip
 

@@ -44,7 +44,6 @@ class PromptsConfig:
     thinking: bool = False
     candidates: CandidateMode = "none"
     instructions: Path | None = None
-    tasks_folder: Path | None = None
     token_ids: bool = False
     keep_ids: bool = False
     limit: int | None = None
@@ -101,15 +100,10 @@ class Setup:
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """Tasks of these cases, by name."""
-        known = load_tasks(self.config.tasks_folder)
-        names = [name for name, line in self.cases.counts["tasks"].items() if line["cases"]]
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise ConfigError(
-                "cases of a task that is not known here", got=missing[0], do="Give --tasks FOLDER."
-            )
-        return {name: known[name] for name in names}
+        """Tasks that have cases, as these were built from them."""
+        counts = self.cases.counts["tasks"]
+        known = {task["task"]: Task.model_validate(task) for task in self.cases.config["tasks"]}
+        return {name: known[name] for name, line in counts.items() if line["cases"]}
 
     @cached_property
     def style(self) -> Style:
@@ -128,9 +122,7 @@ class Setup:
         """Task → question."""
         given: Mapping[str, str] | None = None
         if self.config.instructions is not None:
-            given = load_instructions(
-                self.config.instructions, load_tasks(self.config.tasks_folder)
-            )
+            given = load_instructions(self.config.instructions, {**load_tasks(), **self.tasks})
         return questions_of(self.tasks.values(), given)
 
     @cached_property
@@ -193,7 +185,6 @@ class Setup:
             "charts": self.charts_folder,
             "cases": self.cases_folder,
             "instructions": self.config.instructions,
-            "tasks_folder": self.config.tasks_folder,
         }
         packages = ["polars"] if self.counter.tokenizer is None else ["polars", "transformers"]
         return Manifest(

@@ -62,9 +62,6 @@ def run_evidence(
         int, typer.Option("--candidates", min=1, help="Targets of a graph that sees no answer.")
     ] = 50,
     notes: Annotated[bool, typer.Option("--notes/--no-notes", help="Also read texts.")] = True,
-    tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Folder with tasks of your own.")
-    ] = None,
     seed: Seed = 0,
     limit: Limit = None,
     workers: Workers = None,
@@ -83,7 +80,7 @@ def run_evidence(
 
     config = EvidenceConfig(
         policy=policy, knowledge=knowledge, relations=relations, max_hops=max_hops,
-        candidates=candidates, notes=notes, tasks_folder=tasks, seed=seed, limit=limit,
+        candidates=candidates, notes=notes, seed=seed, limit=limit,
         workers=cores(workers), resume=resume, fresh=fresh, quiet=quiet,
     )  # fmt: skip
     inputs = Inputs(charts, cases)

@@ -59,9 +59,6 @@ def run_prompts(
     instructions: Annotated[
         Path | None, typer.Option("--instructions", help="Questions by task, or released rows.")
     ] = None,
-    tasks: Annotated[
-        Path | None, typer.Option("--tasks", help="Folder with tasks of your own.")
-    ] = None,
     token_ids: Annotated[
         bool, typer.Option("--token-ids", help="Keep token ids of blocks, for training.")
     ] = False,
@@ -86,7 +83,7 @@ def run_prompts(
 
     config = PromptsConfig(
         style=style, tokenizer=tokenizer, max_tokens=max_tokens, chat=chat, thinking=thinking,
-        candidates=candidates, instructions=instructions, tasks_folder=tasks, token_ids=token_ids,
+        candidates=candidates, instructions=instructions, token_ids=token_ids,
         keep_ids=keep_ids, seed=seed, limit=limit, workers=cores(workers), resume=resume,
         fresh=fresh, quiet=quiet,
     )  # fmt: skip
@@ -97,9 +94,7 @@ def run_prompts(
 
 @app.command("released")
 def read_released_rows(
-    file: Annotated[
-        Path, typer.Argument(help="Released rows: .jsonl, or .jsonl.gz.")
-    ],
+    file: Annotated[Path, typer.Argument(help="Released rows: .jsonl, or .jsonl.gz.")],
     out: Out,
     split: Annotated[
         str, typer.Option("--split", help="Of all its rows: train, tuning, held_out, unknown.")

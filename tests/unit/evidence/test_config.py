@@ -77,12 +77,12 @@ def test_cases_without_a_train_case_are_refused(small: Small, tmp_path: Path) ->
     assert "needs train cases" in refused(setup_of(small, cases), DataError)
 
 
-def test_a_task_of_the_user_must_be_given_again(small: Small, tmp_path: Path) -> None:
-    tasks = {"my_task": {"splits": {"train": {"cases": 7}}}}
-    cases = changed(small, tmp_path / "cases", counts__tasks=tasks)
-    said = refused(setup_of(small, cases), ConfigError)
-    assert "my_task" in said
-    assert "--tasks" in said
+def test_a_task_is_taken_as_its_cases_were_built(small: Small, tmp_path: Path) -> None:
+    body = json.loads((small.cases / MANIFEST).read_text())
+    stated = body["config"]["tasks"]
+    stated[0]["title"] = "As the user has it"
+    setup = setup_of(small, changed(small, tmp_path / "cases", config__tasks=stated))
+    assert setup.tasks[stated[0]["task"]].title == "As the user has it"
 
 
 def test_an_unknown_policy_is_told_the_nearest_one(small: Small) -> None:

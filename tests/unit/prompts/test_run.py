@@ -334,10 +334,11 @@ def test_cases_of_which_none_is_in_a_sample_are_refused(inputs: Inputs, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_cases_of_a_task_that_is_not_known_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+def test_a_task_is_asked_as_its_cases_were_built(inputs: Inputs, tmp_path: Path) -> None:
     shutil.copytree(inputs.cases, tmp_path / "cases")
     body = json.loads((tmp_path / "cases" / MANIFEST).read_text())
-    body["counts"]["tasks"]["of_a_user"] = {"cases": 3}
+    changed = body["config"]["tasks"][0]
+    changed["question"] = "What would a user ask?"
     (tmp_path / "cases" / MANIFEST).write_text(json.dumps(body))
-    with pytest.raises(ConfigError, match="--tasks FOLDER"):
-        plan(config(), Inputs(inputs.charts, tmp_path / "cases"))
+    setup = Setup(config(), inputs.charts, tmp_path / "cases")
+    assert setup.questions[changed["task"]].startswith("What would a user ask?")
