@@ -87,19 +87,22 @@ def charts_of(
     `pieces` with `text`.
     """
     at = cases.with_row_index(PLACE).select(PLACE, SUBJECT, _at="prediction_time")
-    facts = at.join(blocks.facts, on=SUBJECT, how="left", maintain_order="left").select(
-        PLACE,
-        part=pl.lit("facts", dtype=PART),
-        text=with_age(pl.col("text"), pl.col("born"), at=pl.col("_at")).fill_null(
-            f"## {writer.style.facts}"
-        ),
-    )
+    facts = pl.DataFrame({"text": facts_of(cases, blocks, writer=writer)}).with_row_index(PLACE)
+    facts = facts.select(PLACE, part=pl.lit("facts", dtype=PART), text="text")
     told = [facts, pieces.select(PLACE, "part", "text")]
     if writer.style.join_absent:
         told += [_absent(at, pieces, name) for name in ("last_discharge", "admission", "context")]
     ordered = pl.concat(told).sort(PLACE, "part", maintain_order=True)
     joined = ordered.group_by(PLACE, maintain_order=True).agg(pl.col("text").str.join(BETWEEN))
     return joined["text"]
+
+
+def facts_of(cases: pl.DataFrame, blocks: Blocks, *, writer: Writer) -> pl.Series:
+    """The facts that open the chart of each of `cases`, in order, with the age at its time."""
+    asked = cases.select(SUBJECT, _at="prediction_time")
+    known = asked.join(blocks.facts, on=SUBJECT, how="left", maintain_order="left")
+    told = with_age(pl.col("text"), pl.col("born"), at=pl.col("_at"))
+    return known.select(told.fill_null(f"## {writer.style.facts}")).to_series()
 
 
 def _absent(at: pl.DataFrame, pieces: pl.DataFrame, part: str) -> pl.DataFrame:

@@ -22,7 +22,9 @@ from ehrlich.base.store import Manifest, read_manifest
 from ehrlich.prompts.blocks import read_mapped
 from ehrlich.prompts.chat_policy import ChatPolicy
 from ehrlich.prompts.config import PromptsConfig, Setup
+from ehrlich.prompts.prompt_ids import prompt_ids
 from ehrlich.prompts.run import PLANS, ShardJob
+from ehrlich.prompts.tokenizers import Ids
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,33 @@ class PromptDataset:
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.__getitems__([index])[0]
 
+    def prompt_ids(self, index: int) -> Ids:
+        """Token ids of row `index` for generation, as a server makes them (`prompt_ids`)."""
+        part, place = self._place(index)
+        job, path, chosen = self.parts[part]
+        setup = self.prompts.setup
+        chat = (
+            self.policy or setup.policy,
+            setup.config.thinking if self.thinking is None else self.thinking,
+        )
+        plan = read_mapped(path)[chosen[[place]]]
+        (ids,) = prompt_ids(plan, job.blocks, reader=setup.reader, counter=setup.counter, chat=chat)
+        return ids
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The part that holds row `index`, and where in it."""
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(index)
+        part = bisect_right(self.ends, place)
+        return part, place - (self.ends[part - 1] if part else 0)
+
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Rows of a batch, in the order asked for."""
         wanted: dict[int, list[tuple[int, int]]] = {}
         for slot, index in enumerate(indices):
-            place = index + len(self) if index < 0 else index
-            if not 0 <= place < len(self):
-                raise IndexError(index)
-            part = bisect_right(self.ends, place)
-            first = self.ends[part - 1] if part else 0
-            wanted.setdefault(part, []).append((slot, place - first))
+            part, place = self._place(index)
+            wanted.setdefault(part, []).append((slot, place))
         found: dict[int, dict[str, Any]] = {}
         for part, asked in wanted.items():
             job, path, chosen = self.parts[part]

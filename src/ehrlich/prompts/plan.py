@@ -132,6 +132,10 @@ class Reader:
         """The chart of each row of a plan (of one task and shard), in order."""
         if plan.is_empty():
             return pl.Series("text", [], dtype=pl.String)
+        return charts_of(plan, self.pieces(plan, blocks), blocks=blocks, writer=self.writer)
+
+    def pieces(self, plan: pl.DataFrame, blocks: Blocks) -> pl.DataFrame:
+        """The pieces of such rows, in order, with the `text` of each as the prompt has it."""
         task = self.tasks[plan["task"][0]].under("strict" if self.writer.strict else "compat")
         lists = plan.select(PIECES.keys()).with_row_index(PLACE)
         pieces = lists.explode(list(PIECES)).drop_nulls("block")
@@ -141,7 +145,7 @@ class Reader:
             short = self.cutter.cut(cut).drop("left_out")
             rest = texts.filter(pl.col("limit").is_null())
             texts = pl.concat([rest, short]).sort(PLACE, "part", "event")
-        return charts_of(plan, texts, blocks=blocks, writer=self.writer)
+        return texts
 
     def shortened(
         self, pieces: pl.DataFrame, cases: pl.DataFrame, *, blocks: Blocks, task: Task
