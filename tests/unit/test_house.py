@@ -253,7 +253,7 @@ def test_the_wheel_holds_every_file_of_the_house(tmp_path: Path) -> None:
     shipped = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
         path.relative_to(HOUSE.parent).as_posix()
-        for suffix in ("*.py", "*.yaml", "py.typed")
+        for suffix in ("*.py", "*.yaml", "*.tsv", "*.txt", "*.json", "*.jinja", "py.typed")
         for path in HOUSE.rglob(suffix)
     }
     assert wanted - shipped == set()
