@@ -11,7 +11,6 @@ from ehrlich.verbs.options import (
     DryRun,
     Fresh,
     Json,
-    Limit,
     Out,
     Quiet,
     Resume,
@@ -66,7 +65,9 @@ def run_prompts(
         bool, typer.Option("--keep-ids", help="Rows name the subject and the stay.")
     ] = False,
     seed: Seed = 0,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Cases of each task and shard.")
+    ] = None,
     workers: Workers = None,
     dry_run: DryRun = False,
     resume: Resume = False,
@@ -74,10 +75,7 @@ def run_prompts(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write EHR-Ins (messages) and EHR-Bench (released keys), with their cards.
-
-    --limit: so many cases of each task and shard.
-    """
+    """Write EHR-Ins (messages) and EHR-Bench (released keys), with their cards."""
     from ehrlich.prompts.config import PromptsConfig
     from ehrlich.prompts.run import Inputs, plan, run
 
