@@ -25,7 +25,7 @@ demo: $(VENV)/package.stamp
 	$(BIN)/ehrlich cases demo/charts --out demo/cases --resume
 	$(BIN)/ehrlich evidence demo/charts demo/cases --out demo/evidence --resume
 	$(BIN)/ehrlich evidence report demo/evidence --quiet
-	$(BIN)/ehrlich prompts demo/charts demo/cases --out demo/prompts --max-tokens 8192 --resume
+	$(BIN)/ehrlich prompts demo/charts demo/cases --out demo/prompts --max-tokens 8192 --limit 200 --resume
 
 test: $(VENV)/package.stamp
 	$(BIN)/python -m pytest $(ARGS)
