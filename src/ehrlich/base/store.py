@@ -16,11 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ehrlich import __version__
 from ehrlich.base.data_use import DataUse
 from ehrlich.base.errors import StoreError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEME = 1
@@ -76,6 +79,12 @@ def store_error(exc: OSError, path: Path) -> StoreError:
             "the disk is full", where=str(path), do="Free some space, then run again with --resume."
         )
     return StoreError("cannot write", where=str(path), got=exc.strerror or str(exc))
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """`frame` as Parquet, whole or not at all."""
+    with write_aside(path) as aside:
+        frame.write_parquet(aside, compression="zstd")
 
 
 def write_json(path: Path, value: object) -> None:

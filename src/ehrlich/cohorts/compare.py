@@ -16,6 +16,7 @@ import yaml
 from ehrlich.base.errors import DataError
 from ehrlich.base.store import Manifest, read_manifest
 from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.finished import tasks_of
 from ehrlich.cohorts.reference import without_filters
 from ehrlich.cohorts.scene import SUBJECT
 from ehrlich.cohorts.task import Label, Task, load_tasks
@@ -39,7 +40,7 @@ def compare(strict: Path, compat: Path) -> pl.DataFrame:
         raise DataError("compare takes a strict folder, then a compat one", where=str(strict))
     events = {"strict": _events(_charts(one)), "compat": _events(_charts(two))}
     places = _places(_charts(two))
-    tasks = {stated["task"]: Task.model_validate(stated) for stated in one.config["tasks"]}
+    tasks = tasks_of(one)
     lines = []
     for name in (name for name in tasks if name in two.counts["tasks"]):
         sides = (_cases(strict / name, events["strict"]), _cases(compat / name, events["compat"]))

@@ -20,6 +20,7 @@ from ehrlich.base.errors import DataError
 from ehrlich.base.store import read_manifest
 from ehrlich.charts.timeline import FIELDS, Charts, is_visible
 from ehrlich.cohorts.context import context_rows
+from ehrlich.cohorts.finished import tasks_of
 from ehrlich.cohorts.sampling import order_of
 from ehrlich.cohorts.scene import ENDS, Scene, Source
 from ehrlich.cohorts.scoring import score_sets
@@ -71,7 +72,7 @@ def audit(cases: Path, charts: Charts, *, seed: int = 0, per_task: int = SAMPLED
     manifest = read_manifest(cases)
     if manifest.config.get("charts") != charts.manifest.config_fingerprint:
         raise DataError("the cases were built from other charts", where=str(cases))
-    tasks = [Task.model_validate(stated) for stated in manifest.config["tasks"]]
+    tasks = list(tasks_of(manifest).values())
     counts: Mapping[str, Any] = manifest.counts["tasks"]
     source = Source.of(charts)
     found = {task.task: Findings() for task in tasks}

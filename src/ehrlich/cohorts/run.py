@@ -20,9 +20,9 @@ from ehrlich.base.store import (
     read_json,
     read_manifest,
     versions_of,
-    write_aside,
     write_json,
     write_manifest,
+    write_parquet,
 )
 from ehrlich.charts.timeline import Charts
 from ehrlich.cohorts.build import cases_of
@@ -184,7 +184,7 @@ def run(config: CasesConfig, charts_folder: Path, out: Path) -> Manifest:
         parts = [
             pl.read_parquet(out / PARTS / sample / f"{task.task}.parquet") for task in plan.tasks
         ]
-        _write(pl.concat(parts).sort("task", "case_id"), out / SAMPLES / f"{sample}.parquet")
+        write_parquet(pl.concat(parts).sort("task", "case_id"), out / SAMPLES / f"{sample}.parquet")
     counts = _counts(plan, tallies, weighed)
     shutil.rmtree(out / PARTS)
     finished = replace(manifest, counts=counts)
@@ -209,7 +209,7 @@ def build_shard_cases(job: CasesJob) -> dict[str, Any]:
     for task in job.tasks:
         built = cases_of(scene, task)
         cases = built.cases.with_columns(pl.lit(split).alias("split"))
-        _write(cases, job.out / PARTS / task.task / f"{name}.parquet")
+        write_parquet(cases, job.out / PARTS / task.task / f"{name}.parquet")
         tally[task.task] = {
             "anchors": built.anchors,
             "dropped": dict(built.dropped),
@@ -218,11 +218,6 @@ def build_shard_cases(job: CasesJob) -> dict[str, Any]:
         }
     write_json(tally_path, tally)
     return tally
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    with write_aside(path) as aside:
-        frame.write_parquet(aside, compression="zstd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +258,7 @@ def weigh_task(job: WeighJob) -> dict[str, dict[str, Any]]:
     tallies = []
     for part in job.names:
         cases = weighted(pl.read_parquet(folder / part), counts, train_cases=train)
-        _write(cases, job.out / name / part)
+        write_parquet(cases, job.out / name / part)
         index = cases.select("case_id", "task", "split", "weight", "boolean_value")
         tallies.append(
             index.group_by("split").agg(
@@ -277,8 +272,8 @@ def weigh_task(job: WeighJob) -> dict[str, dict[str, Any]]:
         bench = bench_sample(kept, job.seed)
         drawn = pl.concat([ins, bench]).select("case_id")
         kept = kept.join(drawn, on="case_id", how="semi", maintain_order="left")
-    _write(ins, job.out / PARTS / "ehr_ins" / f"{name}.parquet")
-    _write(bench, job.out / PARTS / "ehr_bench" / f"{name}.parquet")
+    write_parquet(ins, job.out / PARTS / "ehr_ins" / f"{name}.parquet")
+    write_parquet(bench, job.out / PARTS / "ehr_bench" / f"{name}.parquet")
     return _by_split(pl.concat(tallies))
 
 

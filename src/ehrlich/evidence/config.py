@@ -11,8 +11,9 @@ import polars as pl
 
 from ehrlich.base.data_use import DataUse, most_restrictive
 from ehrlich.base.errors import DataError
-from ehrlich.base.store import Manifest, read_manifest, versions_of
+from ehrlich.base.store import Manifest, versions_of
 from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.finished import cases_manifest, sample_ids, tasks_of
 from ehrlich.cohorts.scene import Source
 from ehrlich.cohorts.task import Task
 from ehrlich.evidence.graphs import GraphPolicy
@@ -88,22 +89,13 @@ class Setup:
     @cached_property
     def cases(self) -> Manifest:
         """Manifest of the cases. Raises DataError where they were built from other charts."""
-        manifest = read_manifest(self.cases_folder)
-        if manifest.step != "cases":
-            raise DataError("holds no cases", where=str(self.cases_folder), got=manifest.step)
-        if manifest.config["charts"] != self.charts.manifest.config_fingerprint:
-            raise DataError(
-                "the cases were built from other charts",
-                where=str(self.cases_folder),
-                do="Give the charts that `ehrlich cases` was given.",
-            )
-        return manifest
+        return cases_manifest(self.cases_folder, self.charts)
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Tasks that have train cases, as these were built from them."""
         counts = self.cases.counts["tasks"]
-        known = {task["task"]: Task.model_validate(task) for task in self.cases.config["tasks"]}
+        known = tasks_of(self.cases)
         names = [name for name, line in counts.items() if line["splits"].get("train")]
         if not names:
             raise DataError("evidence needs train cases", where=str(self.cases_folder), got="none")
@@ -169,11 +161,8 @@ class Setup:
         """Those of `cases_of` that are in the training sample (train) or in the benchmark."""
         split = name.partition("-")[0]
         sample = "ehr_ins" if split == "train" else "ehr_bench"
-        path = self.cases_folder / "samples" / f"{sample}.parquet"
-        wanted = pl.scan_parquet(path).filter(pl.col("task") == task).select("case_id").collect()
-        return self.cases_of(task, name).join(
-            wanted, on="case_id", how="semi", maintain_order="left"
-        )
+        wanted = sample_ids(self.cases_folder, sample, task=task)
+        return self.cases_of(task, name).filter(pl.col("case_id").is_in(wanted.implode()))
 
     def manifest(self, out: Path) -> Manifest:
         """The manifest of a run, without counts. Raises DataError for cases without train cases."""

@@ -24,13 +24,14 @@ from ehrlich.base.store import (
     open_output,
     read_json,
     read_manifest,
-    write_aside,
     write_json,
     write_manifest,
+    write_parquet,
 )
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.cohorts.task import Task
 from ehrlich.evidence.concepts import case_concepts, find_concepts
-from ehrlich.evidence.config import EvidenceConfig, Setup, open_setup
+from ehrlich.evidence.config import EvidenceConfig, Setup
 from ehrlich.evidence.cooccurrence import (
     Axes,
     Units,
@@ -54,13 +55,6 @@ PARTS = ".parts"
 CASES_AT_ONCE = 1000
 UNITS = ("cases", "answers", "histories")
 VOCABULARY = ("names", "codes", "counts")
-
-
-class Inputs(NamedTuple):
-    """Folders that `ehrlich read` and `ehrlich cases` wrote."""
-
-    charts: Path
-    cases: Path
 
 
 class ShardJob(NamedTuple):
@@ -113,7 +107,7 @@ class TaskJob(NamedTuple):
 
 def run(config: EvidenceConfig, inputs: Inputs, out: Path) -> Manifest:
     """Write concepts, links, coverage, lift, margins, paths, graphs, and the manifest last."""
-    setup = open_setup(config, inputs)
+    setup = Setup(config, *inputs)
     manifest = setup.manifest(out)
     if open_output(out, manifest.config_fingerprint, resume=config.resume, fresh=config.fresh):
         shutil.rmtree(out / PARTS, ignore_errors=True)
@@ -140,7 +134,7 @@ def run(config: EvidenceConfig, inputs: Inputs, out: Path) -> Manifest:
 
 def plan(config: EvidenceConfig, inputs: Inputs, out: Path) -> Manifest:
     """What a run would do: the manifest with tasks and shards, nothing written."""
-    setup = open_setup(config, inputs)
+    setup = Setup(config, *inputs)
     shards = sum(1 for _ in setup.charts.shards())
     return replace(setup.manifest(out), counts={"tasks": len(setup.tasks), "shards": shards})
 
@@ -154,13 +148,15 @@ def find_shard(job: ShardJob) -> None:
     rows = setup.read(job.shard)
     found = find_concepts(rows, setup.naming, matcher=setup.matcher)
     concepts = found.concepts.select("subject_id", "event", "row_id", "time", "concept")
-    _write(concepts, job.part("concepts", f"{job.name}.parquet"))
+    write_parquet(concepts, job.part("concepts", f"{job.name}.parquet"))
     vocabulary = Vocabulary.of(found)
     for name in VOCABULARY:
-        _write(getattr(vocabulary, name), job.part("vocabulary", job.name, f"{name}.parquet"))
+        write_parquet(
+            getattr(vocabulary, name), job.part("vocabulary", job.name, f"{name}.parquet")
+        )
     for name, task in setup.tasks.items():
         pairs = pairs_of(rows, setup.naming, task=task)
-        _write(pairs, job.part("pairs", name, f"{job.name}.parquet"))
+        write_parquet(pairs, job.part("pairs", name, f"{job.name}.parquet"))
         if job.split == "train":
             _write_units(job, name, rows=rows, concepts=concepts, pairs=pairs)
     write_json(done, {"concepts": concepts.height})
@@ -188,7 +184,7 @@ def _write_units(
     none = empty.with_columns(concept=pl.lit("", pl.String)).clear()
     frames = (units, answers, pl.concat([none, *histories]))
     for part, frame in zip(UNITS, frames, strict=True):
-        _write(frame, job.part("units", name, f"{job.name}.{part}.parquet"))
+        write_parquet(frame, job.part("units", name, f"{job.name}.{part}.parquet"))
 
 
 def _units(job: TaskJob | ShardJob, task: str, *, name: str) -> tuple[pl.DataFrame, ...]:
@@ -214,8 +210,8 @@ def fit_task(job: TaskJob) -> dict[str, int]:
         counts = next(parts)
         for more in parts:
             counts = counts + more
-        _write(margins_frame(counts.margins), margins_path)
-        _write(fit(counts, policy), lift_path)
+        write_parquet(margins_frame(counts.margins), margins_path)
+        write_parquet(fit(counts, policy), lift_path)
     lift, margins = pl.read_parquet(lift_path), margins_of(pl.read_parquet(margins_path))
     return {
         "units": int(margins.units.sum()),
@@ -237,15 +233,17 @@ def tie(setup: Setup, jobs: Sequence[ShardJob], *, out: Path) -> dict[str, Any]:
         for job in jobs
     ]  # fmt: skip
     vocabulary = Vocabulary.merged(parts).frame()
-    _write(vocabulary, out / "concepts.parquet")
+    write_parquet(vocabulary, out / "concepts.parquet")
     graph = setup.graph
     if graph is None:
-        _write(pl.DataFrame(schema={**PATHS_SCHEMA, "alone": pl.Boolean}), out / "paths.parquet")
+        write_parquet(
+            pl.DataFrame(schema={**PATHS_SCHEMA, "alone": pl.Boolean}), out / "paths.parquet"
+        )
         return {"concepts": vocabulary.height}
     links = link(vocabulary, graph)
-    _write(links, out / "links.parquet")
+    write_parquet(links, out / "links.parquet")
     usable = {name for name, one in setup.relations.relations.items() if one.in_paths}
-    _write(coverage(links, vocabulary, graph=graph, usable=usable), out / "coverage.parquet")
+    write_parquet(coverage(links, vocabulary, graph=graph, usable=usable), out / "coverage.parquet")
     lifts = [pl.read_parquet(path) for path in sorted((out / "lift").glob("*.parquet"))]
     kept = pl.concat(lifts).filter("kept").select("target", "history").unique()
     finder = PathFinder.of(graph, setup.relations, max_hops=setup.graph_policy.path_hops)
@@ -259,7 +257,7 @@ def tie(setup: Setup, jobs: Sequence[ShardJob], *, out: Path) -> dict[str, Any]:
     pairs = pl.concat([kept, near.select("target", "history")]).unique()
     paths = finder.paths(pairs, links, per_pair=setup.config.paths_per_pair)
     marked = paths.join(near, on=["target", "history"], how="left", maintain_order="left")
-    _write(marked.with_columns(pl.col("alone").fill_null(False)), out / "paths.parquet")
+    write_parquet(marked.with_columns(pl.col("alone").fill_null(False)), out / "paths.parquet")
     return {"concepts": vocabulary.height, "linked": links["concept"].n_unique(),
             "paths": paths.height}  # fmt: skip
 
@@ -296,7 +294,7 @@ def draw_shard(job: ShardJob) -> dict[str, int]:
             drawn = _drawn(job, told, part, held=held)
             frames.append(drawn.with_columns(task=pl.lit(name)))
     edges = pl.concat(frames).sort("case_id", "target", "rank")
-    _write(edges, path)
+    write_parquet(edges, path)
     tally = {
         "cases": asked,
         "cases_with_edges": edges["case_id"].n_unique(),
@@ -351,8 +349,3 @@ def candidates_of(cases: pl.DataFrame, fitted: Fitted, *, n: int) -> pl.DataFram
     frequent = pl.DataFrame({"target": margins.axes.targets, "n": margins.targets.sum(axis=1)})
     first = frequent.cast({"target": pl.String}).sort("n", "target", descending=[True, False])
     return cases.select("case_id", "subject_id").join(first.head(n).select("target"), how="cross")
-
-
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    with write_aside(path) as aside:
-        frame.write_parquet(aside, compression="zstd")

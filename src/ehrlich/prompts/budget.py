@@ -18,6 +18,8 @@ from ehrlich.prompts.sections import CountTexts, Note
 
 NOTE_SHARE = 1 / 3
 KEYS = [PLACE, "part", "event"]
+# Whether the budget took anything of a planned prompt.
+IS_CUT = (pl.col("events_cut") > 0) | (pl.col("sections_cut").list.len() > 0)
 # Notes whose sections are kept; a few kilobytes each.
 REMEMBERED = 4096
 

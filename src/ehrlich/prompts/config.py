@@ -11,9 +11,10 @@ from typing import Any, cast
 import polars as pl
 
 from ehrlich.base.contracts import DATA
-from ehrlich.base.errors import ConfigError, DataError
-from ehrlich.base.store import Manifest, read_manifest, versions_of
+from ehrlich.base.errors import ConfigError
+from ehrlich.base.store import Manifest, versions_of
 from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.finished import cases_manifest, tasks_of
 from ehrlich.cohorts.scene import Source
 from ehrlich.cohorts.task import Task, load_tasks
 from ehrlich.prompts.chat_policy import ChatPolicy, load_policy
@@ -23,8 +24,6 @@ from ehrlich.prompts.plan import Reader
 from ehrlich.prompts.questions import CandidateMode, load_instructions, questions_of
 from ehrlich.prompts.render import Writer
 from ehrlich.prompts.style import Style, load_style
-
-SAMPLES = ("ehr_ins", "ehr_bench")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +86,13 @@ class Setup:
     @cached_property
     def cases(self) -> Manifest:
         """Manifest of the cases. Raises DataError where they were built from other charts."""
-        manifest = read_manifest(self.cases_folder)
-        if manifest.step != "cases":
-            raise DataError("holds no cases", where=str(self.cases_folder), got=manifest.step)
-        if manifest.config["charts"] != self.charts.manifest.config_fingerprint:
-            raise DataError(
-                "the cases were built from other charts",
-                where=str(self.cases_folder),
-                do="Give the charts that `ehrlich cases` was given.",
-            )
-        return manifest
+        return cases_manifest(self.cases_folder, self.charts)
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Tasks that have cases, as these were built from them."""
         counts = self.cases.counts["tasks"]
-        known = {task["task"]: Task.model_validate(task) for task in self.cases.config["tasks"]}
+        known = tasks_of(self.cases)
         return {name: known[name] for name, line in counts.items() if line["cases"]}
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from ehrlich.prompts.blocks import Blocks
+from ehrlich.prompts.budget import IS_CUT
 from ehrlich.prompts.chat_policy import ChatPolicy
 from ehrlich.prompts.messages import messages_of
 from ehrlich.prompts.plan import PIECES, Reader
@@ -30,7 +31,7 @@ def prompt_rows(
     style = reader.writer.style
     rows = plan.drop(PIECES.keys()).with_columns(
         prompt=charts,
-        cut=(pl.col("events_cut") > 0) | (pl.col("sections_cut").list.len() > 0),
+        cut=IS_CUT,
     )
     rows = rows.with_columns(
         content=pl.concat_str("prompt", pl.lit(style.before_question), "question")

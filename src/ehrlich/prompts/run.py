@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -19,10 +19,13 @@ from ehrlich.base.store import (
     open_output,
     read_json,
     read_manifest,
-    write_aside,
     write_json,
     write_manifest,
 )
+from ehrlich.base.store import (
+    write_parquet as write_table,
+)
+from ehrlich.cohorts.finished import SAMPLES, Inputs, sample_ids, sample_size
 from ehrlich.cohorts.scene import Scene, hidden_rows
 from ehrlich.prompts.blocks import (
     Blocks,
@@ -33,10 +36,11 @@ from ehrlich.prompts.blocks import (
     write_blocks,
     write_mapped,
 )
+from ehrlich.prompts.budget import IS_CUT
 from ehrlich.prompts.candidates import candidates_of, fit_vocabulary
 from ehrlich.prompts.cards import Card, card_counts, write_card
 from ehrlich.prompts.chat_policy import ChatPolicy
-from ehrlich.prompts.config import SAMPLES, PromptsConfig, Setup
+from ehrlich.prompts.config import PromptsConfig, Setup
 from ehrlich.prompts.exports import (
     BENCH_FILES,
     bench_rows,
@@ -52,20 +56,11 @@ from ehrlich.prompts.statistics import STATISTICS, statistics_of
 PLANS, CANDIDATES = "plans", "candidates.parquet"
 # A prompt is some tens of kilobytes: this many are written at a time.
 SLICE = 2000
-# Whether the budget took anything of a planned prompt.
-IS_CUT = (pl.col("events_cut") > 0) | (pl.col("sections_cut").list.len() > 0)
 # What planning needs of measurements.
 SLIM = (
     "subject_id", "time", "code", "table", "event", "encounter_id", "stay_id", "avail_time",
     "end_time", "item", "row_id",
 )  # fmt: skip
-
-
-class Inputs(NamedTuple):
-    """Folders that `ehrlich read` and `ehrlich cases` wrote."""
-
-    charts: Path
-    cases: Path
 
 
 @dataclass(frozen=True)
@@ -137,8 +132,7 @@ def run(config: PromptsConfig, inputs: Inputs, out: Path) -> Manifest:
     )
     files = {"ehr_ins": _summed(written), "ehr_bench": export_bench(setup, jobs, out=out)}
     statistics = statistics_of(out / PLANS)
-    with write_aside(out / STATISTICS) as aside:
-        statistics.write_parquet(aside)
+    write_table(statistics, out / STATISTICS)
     finished = replace(manifest, counts=_counts(tallies, files))
     for sample in SAMPLES:
         _write_card(sample, files[sample], setup, finished, out)
@@ -155,16 +149,10 @@ def plan(config: PromptsConfig, inputs: Inputs) -> Manifest:
 
 def sampled_cases(setup: Setup) -> dict[str, int]:
     """Sample → its cases. Raises DataError where there is none at all."""
-    counts = {sample: read_sample(setup, sample).height for sample in SAMPLES}
+    counts = {sample: sample_size(setup.cases_folder, sample) for sample in SAMPLES}
     if not any(counts.values()):
         raise DataError("no case is in a sample", where=str(setup.cases_folder))
     return counts
-
-
-def read_sample(setup: Setup, sample: str) -> pl.DataFrame:
-    """case_id, task of a sample's cases."""
-    path = setup.cases_folder / "samples" / f"{sample}.parquet"
-    return pl.read_parquet(path, columns=["case_id", "task"])
 
 
 def write_candidates(setup: Setup, out: Path) -> None:
@@ -177,8 +165,7 @@ def write_candidates(setup: Setup, out: Path) -> None:
             parts.append(fit_vocabulary(held, setup.tasks))
     if not parts:
         raise DataError("candidates need train cases", where=str(setup.cases_folder), got="none")
-    with write_aside(out / CANDIDATES) as aside:
-        pl.concat(parts).write_parquet(aside)
+    write_table(pl.concat(parts), out / CANDIDATES)
 
 
 def plan_shard(job: ShardJob) -> dict[str, Any]:
@@ -224,10 +211,7 @@ def _asked(job: ShardJob, task: str) -> pl.DataFrame:
     if not path.is_file():
         raise DataError("cases of a shard are missing", where=str(path))
     cases = pl.read_parquet(path)
-    held = [
-        read_sample(setup, sample).filter(pl.col("task") == task)["case_id"].implode()
-        for sample in SAMPLES
-    ]
+    held = [sample_ids(setup.cases_folder, sample, task=task).implode() for sample in SAMPLES]
     names = [
         pl.when(pl.col("case_id").is_in(ids)).then(pl.lit(sample))
         for sample, ids in zip(SAMPLES, held, strict=True)

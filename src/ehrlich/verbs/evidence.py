@@ -75,8 +75,9 @@ def run_evidence(
 
     --limit: so many subjects of each shard.
     """
+    from ehrlich.cohorts.finished import Inputs
     from ehrlich.evidence.config import EvidenceConfig
-    from ehrlich.evidence.run import Inputs, plan, run
+    from ehrlich.evidence.run import plan, run
 
     config = EvidenceConfig(
         policy=policy, knowledge=knowledge, relations=relations, max_hops=max_hops,

@@ -76,8 +76,9 @@ def run_prompts(
     quiet: Quiet = False,
 ) -> None:
     """Write EHR-Ins (messages) and EHR-Bench (released keys), with their cards."""
+    from ehrlich.cohorts.finished import Inputs
     from ehrlich.prompts.config import PromptsConfig
-    from ehrlich.prompts.run import Inputs, plan, run
+    from ehrlich.prompts.run import plan, run
 
     config = PromptsConfig(
         style=style, tokenizer=tokenizer, max_tokens=max_tokens, chat=chat, thinking=thinking,

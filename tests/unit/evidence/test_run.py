@@ -13,9 +13,10 @@ from tests.small_evidence import TASKS, Small, contents, one_task, small_hospita
 from ehrlich.base.contracts import graphs_schema, lift_schema
 from ehrlich.base.store import MANIFEST, STARTED, read_json, read_manifest
 from ehrlich.charts.timeline import Charts, is_visible
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.evidence import run as evidence
 from ehrlich.evidence.config import EvidenceConfig
-from ehrlich.evidence.run import PARTS, Inputs, plan, run
+from ehrlich.evidence.run import PARTS, plan, run
 
 EDGE = ["case_id", "target", "history"]
 FIGURES = ["n_both", "lift", "p"]

@@ -9,10 +9,11 @@ import pytest
 from ehrlich.charts.hospital import HospitalConfig
 from ehrlich.charts.hospital import run as make_hospital
 from ehrlich.charts.readers import ReadConfig, read_source
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.cohorts.run import CasesConfig
 from ehrlich.cohorts.run import run as make_cases
 from ehrlich.prompts.config import PromptsConfig
-from ehrlich.prompts.run import Inputs, run
+from ehrlich.prompts.run import run
 
 ASKED = ("labevents", "radiology", "readmission_30d", "ed_reattendance_3d")
 

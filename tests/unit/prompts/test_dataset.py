@@ -13,10 +13,10 @@ import pytest
 
 from ehrlich.base.errors import DataError, StoreError
 from ehrlich.base.store import MANIFEST
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.prompts.chat_policy import load_policy
 from ehrlich.prompts.dataset import COLUMNS, PromptDataset, Prompts
 from ehrlich.prompts.messages import encode, messages_of, row_of
-from ehrlich.prompts.run import Inputs
 from ehrlich.prompts.tokenizers import count_tokens, load_tokenizer
 
 QWEN = load_policy("qwen3")

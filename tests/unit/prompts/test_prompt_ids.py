@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.prompts import prompt_ids as module
 from ehrlich.prompts.chat_policy import load_policy
 from ehrlich.prompts.config import PromptsConfig
 from ehrlich.prompts.dataset import PromptDataset
 from ehrlich.prompts.joining import ids_of_joined
 from ehrlich.prompts.messages import encode
-from ehrlich.prompts.run import Inputs, run
+from ehrlich.prompts.run import run
 from ehrlich.prompts.tokenizers import Ids
 
 HOW: dict[str, Any] = {"limit": 30, "workers": 1, "quiet": True, "max_tokens": 3000}

@@ -16,11 +16,12 @@ from tests.mini_prompts import bytes_of
 from ehrlich.base.errors import ConfigError, DataError, StoreError
 from ehrlich.base.store import MANIFEST, read_manifest
 from ehrlich.charts.timeline import Charts
+from ehrlich.cohorts.finished import Inputs
 from ehrlich.prompts import run as run_module
 from ehrlich.prompts.blocks import blocks_of, folder_of, read_mapped
 from ehrlich.prompts.chat_policy import load_policy
 from ehrlich.prompts.config import PromptsConfig, Setup
-from ehrlich.prompts.run import Inputs, ShardJob, plan, run
+from ehrlich.prompts.run import ShardJob, plan, run
 
 
 def config(**changes: Any) -> PromptsConfig:
